@@ -1,0 +1,1 @@
+"""Record, write, recover, redact: one durable record per decision and action."""

@@ -1,0 +1,1 @@
+"""What everything else may lean on: errors, clock, names, small values. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The one door to the Docker Engine for people: peer, wire, routes, rules, answers, streams."""

@@ -1,0 +1,164 @@
+"""One caller's connection: head after head, each judged from the beginning (rule T13)."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Entry, Target
+from hostadmin.core.errors import HostadminError
+from hostadmin.guard.channel import Channel, Gone
+from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.framing import parse_request_head
+from hostadmin.guard.query import Parameters
+from hostadmin.guard.refusal import Refusal
+from hostadmin.guard.routes import match
+from hostadmin.guard.rules import apply
+from hostadmin.guard.strictjson import dump_json
+from hostadmin.guard.target import VERSION_HIGHEST, dotted, parse_target
+from hostadmin.guard.upstream import Upstream, unreachable
+from hostadmin.host.peers import Peer, identify
+
+LOG = logging.getLogger("hostadmin.guard")
+IDLE_SECONDS: Final = 600
+HEAD_SECONDS: Final = 10
+
+
+class Connection(Channel):
+    """A caller's end: accepts, identifies, serves requests one after the other."""
+
+    def __init__(self, guard: Any) -> None:
+        super().__init__()
+        self.guard = guard
+        self.peer: Peer | None = None
+        self.upstream = Upstream(guard.engine_socket)
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: Any) -> None:  # noqa: D102  # asyncio.Protocol
+        super().connection_made(transport)
+        self.peer = identify(transport.get_extra_info("socket"))
+        if not self.guard.accept(self):
+            transport.abort()
+            return
+        self._task = self.loop.create_task(self._run())
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        if self._timer is not None and not self.buffer:
+            self._arm(HEAD_SECONDS)  # a head that has begun must end soon
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+        super().connection_lost(exc)
+        self.guard.release(self)
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, self.abort)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _run(self) -> None:
+        try:
+            while await self._serve_one():
+                pass
+        except Gone:
+            self.abort()
+        except Exception:
+            LOG.exception("guard: a connection failed")
+            self.abort()
+        finally:
+            self._disarm()
+            if self.partner is None:
+                self.upstream.close()
+                self.close()
+
+    async def _serve_one(self) -> bool:
+        """Serve one request; return whether the connection may carry another."""
+        self._arm(HEAD_SECONDS if self.buffer else IDLE_SECONDS)
+        try:
+            raw = await self.read_head()
+            self._disarm()
+            if raw is None:
+                return False
+            exchange = await self._exchange(raw)
+        except Refusal as refusal:
+            await self._refuse(refusal, None)
+            return False
+        self.guard.exchanges.add(exchange)
+        try:
+            await apply(exchange)
+            if self.partner is not None:
+                return False
+        except Refusal as refusal:
+            await self._refuse(refusal, exchange)
+        except (Gone, HostadminError) as error:
+            if exchange.answered or self.lost:
+                raise Gone(str(error)) from error
+            await self._refuse(unreachable() if isinstance(error, Gone) else _from_error(error), exchange)
+        finally:
+            self.guard.exchanges.discard(exchange)
+        return exchange.keep and exchange.body.done
+
+    async def _exchange(self, raw: bytes) -> Exchange:
+        """Read the head and decide who calls and which row it is."""
+        head = parse_request_head(raw)
+        assert self.peer is not None  # noqa: S101  # set when the connection was made
+        caller = await self.guard.callers.admit(self.peer, self._find_container)
+        segments, version, pairs = parse_target(head.target)
+        route, params = match(head.method, segments)
+        query = Parameters(pairs, route.query) if not caller.admin else Parameters(pairs, _Anything())
+        if version is None:
+            version = await self.guard.default_version(self.upstream)
+        return Exchange(self.guard, self, self.upstream, head, route, params, version, query, caller)
+
+    async def _find_container(self, container: str) -> dict[str, Any] | None:
+        """Ask the engine for a container by its full id."""
+        response = await self.upstream.request("GET", f"/containers/{container}/json")
+        value = await response.json()
+        return value if response.status == 200 and isinstance(value, dict) else None  # noqa: PLR2004
+
+    async def _refuse(self, refusal: Refusal, exchange: Exchange | None) -> None:
+        """Record a refusal and answer it in the Engine's own error form."""
+        if refusal.recorded:
+            await self._record(refusal, exchange)
+        if exchange is not None and exchange.answered:
+            raise Gone(refusal.message)
+        body = dump_json({"message": refusal.message}) + b"\n"
+        keep = exchange is not None and exchange.keep and exchange.body.done and not refusal.close
+        if exchange is not None:
+            exchange.keep = keep
+        head = (
+            f"HTTP/1.1 {refusal.status} Refused\r\nApi-Version: {dotted(self.guard.offered_version)}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            + ("" if keep else "Connection: close\r\n")
+            + "\r\n"
+        )
+        silent = exchange is not None and exchange.head.method == "HEAD"
+        self.write(head.encode("ascii") + (b"" if silent else body))
+
+    async def _record(self, refusal: Refusal, exchange: Exchange | None) -> None:
+        detail = {"status": refusal.status, "message": refusal.message[:2000]}
+        if exchange is not None:
+            entry = exchange.entry(exchange.guard.target_of(exchange), rule=refusal.rule, **detail)
+        else:
+            assert self.peer is not None  # noqa: S101
+            actor = self.guard.callers.actor(self.peer, None, admin=False)
+            action = Action.ACCESS_CHECK if refusal.rule == "access" else Action.REQUEST_REFUSE
+            entry = Entry(actor, action, Target(), refusal.rule, detail)
+        await self.guard.record_refusal(entry)
+
+
+class _Anything(dict[str, str]):
+    """For an administrator: every parameter is text, repeated at will."""
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002
+        return "s*"
+
+
+def _from_error(error: Exception) -> Refusal:
+    status = getattr(error, "status", 500)
+    return Refusal(status, f"hostadmin: {error}", "failed", recorded=False)

@@ -1,0 +1,346 @@
+"""One request and its answer: what every rule works with.
+
+Order of a change (law 5): ``intent`` durable → engine → ``outcome`` durable (with the ledger rows) →
+last byte of the answer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Entry, Intent, Target
+from hostadmin.core.errors import HostadminError
+from hostadmin.guard.callers import Caller
+from hostadmin.guard.channel import Body, Channel, Gone
+from hostadmin.guard.framing import RequestHead
+from hostadmin.guard.query import Parameters
+from hostadmin.guard.refusal import Refusal, malformed
+from hostadmin.guard.routes import Route
+from hostadmin.guard.schema import Type
+from hostadmin.guard.strictjson import dump_json, parse_json
+from hostadmin.guard.target import VERSION_HIGHEST, Query, build_path, build_query, dotted
+from hostadmin.guard.upstream import UPGRADE, Response, Upstream
+from hostadmin.store.database import Tx
+
+if TYPE_CHECKING:
+    from hostadmin.guard.server import Guard
+
+JSON_LIMIT: Final = 1 << 20
+JSON_BODY_SECONDS: Final = 30
+PASSED_FIELDS: Final = {
+    "content-type": "Content-Type",
+    "docker-experimental": "Docker-Experimental",
+    "ostype": "Ostype",
+    "server": "Server",
+    "x-docker-container-path-stat": "X-Docker-Container-Path-Stat",
+}
+RAW_STREAM: Final = "application/vnd.docker.raw-stream"
+PHRASES: Final = {101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
+
+
+class Exchange:
+    """One request of one caller, and the engine connection that serves it."""
+
+    def __init__(
+        self,
+        guard: "Guard",
+        client: Channel,
+        upstream: Upstream,
+        head: RequestHead,
+        route: Route,
+        params: tuple[str, ...],
+        version: tuple[int, int],
+        query: Parameters,
+        caller: Caller,
+    ) -> None:
+        self.guard = guard
+        self.client = client
+        self.upstream = upstream
+        self.head = head
+        self.route = route
+        self.params = params
+        self.version = version
+        self.query = query
+        self.caller = caller
+        self.body = Body(client, head.length, chunked=head.length is None)
+        self.answered = False
+        self.keep = head.keep_alive
+        self._continue_due = head.expect_continue
+
+    # -- the request ------------------------------------------------------------------------
+
+    def _invite(self) -> None:
+        """Answer ``Expect: 100-continue`` once the body is really wanted."""
+        if self._continue_due:
+            self._continue_due = False
+            self.client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def read_json(self, schema: Type, *, optional: bool = False) -> Any:
+        """Return the checked JSON body; ``{}`` for an empty one if it is ``optional``.
+
+        Raises:
+            Refusal: the body is too large, too slow, not JSON, or outside the schema.
+
+        """
+        self._invite()
+        try:
+            async with asyncio.timeout(JSON_BODY_SECONDS):
+                data = await self.body.read_all(JSON_LIMIT)
+        except TimeoutError:
+            raise malformed("the body took too long", status=408, close=True) from None
+        except ValueError as error:
+            raise malformed(str(error), close=True) from None
+        if optional and not data.strip():
+            return {}
+        return schema(parse_json(data), "")
+
+    async def read_nothing(self) -> None:
+        """Read and drop the body of an operation that has none (an engine ignores it too)."""
+        await self.body.read_all(JSON_LIMIT)
+
+    async def read_stream(self) -> AsyncIterator[bytes]:
+        """Yield an opaque body, with back-pressure."""
+        self._invite()
+        while data := await self.body.read():
+            yield data
+
+    # -- the engine -------------------------------------------------------------------------
+
+    def target(self, *segments: str, query: Query | None = None) -> str:
+        """Return a canonical path and query for the engine in the request's version."""
+        return build_path(self.version, segments) + build_query(query or [])
+
+    async def ask(self, method: str, *segments: str, query: Query | None = None, body: Any = None, **more: Any) -> Response:
+        """Send one request of our own making to the engine; ``body`` is JSON."""
+        data = None if body is None else dump_json(body)
+        return await self.upstream.request(method, self.target(*segments, query=query), body=data, **more)
+
+    async def look(self, *segments: str, query: Query | None = None) -> Any:
+        """Return the JSON of a GET, or ``None`` at 404.
+
+        Raises:
+            Refusal: the engine's own error, for any other failure.
+
+        """
+        response = await self.ask("GET", *segments, query=query)
+        if response.status == 404:  # noqa: PLR2004
+            await response.read()
+            return None
+        if response.status >= 400:  # noqa: PLR2004
+            raise Refusal(response.status, await response.message(), "engine", recorded=False)
+        return await response.json()
+
+    # -- the answer -------------------------------------------------------------------------
+
+    def start_answer(self, status: int, fields: Iterable[tuple[str, str]], length: int | None) -> None:
+        """Write the head of the answer; ``length`` ``None`` means chunked (or until close on HTTP/1.0)."""
+        self.answered = True
+        if length is None and self.head.minor == 0:
+            self.keep = False
+        lines = [f"HTTP/1.1 {status} {PHRASES.get(status, 'Status')}", f"Api-Version: {dotted(exchange_version(self))}"]
+        lines += [f"{name}: {value}" for name, value in fields]
+        if status in (204, 304):
+            pass
+        elif length is not None:
+            lines.append(f"Content-Length: {length}")
+        elif self.head.minor:
+            lines.append("Transfer-Encoding: chunked")
+        if not self.keep:
+            lines.append("Connection: close")
+        self.client.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
+
+    def send(self, status: int, data: bytes = b"", fields: Iterable[tuple[str, str]] = ()) -> None:
+        """Write a whole answer."""
+        self.start_answer(status, fields, len(data))
+        if data and self.head.method != "HEAD" and status not in (204, 304):
+            self.client.write(data)
+
+    def send_json(self, status: int, value: Any) -> None:
+        """Write a whole JSON answer."""
+        self.send(status, dump_json(value) + b"\n", (("Content-Type", "application/json"),))
+
+    async def send_response(self, response: Response, data: bytes | None = None) -> None:
+        """Pass on an answer of the engine as a whole, or with another body."""
+        if response.status >= 400:  # noqa: PLR2004
+            self.send_json(response.status, {"message": self.clean(await response.message())})
+            return
+        body = await response.read() if data is None else data
+        if self.head.method == "HEAD":
+            self.start_answer(response.status, passed_fields(response), 0)
+            return
+        self.send(response.status, body, passed_fields(response))
+
+    def clean(self, message: str) -> str:
+        """Return an engine's error text without the names of others' objects (``engine-api.md`` 6.6)."""
+        return self.guard.clean_message(message, self.caller)
+
+    async def relay(self, response: Response, *, before_end: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Pass on an answer of the engine while it comes, re-framed, with back-pressure.
+
+        Args:
+            response: the answer.
+            before_end: done before the last byte (an outcome that must be durable).
+
+        """
+        if response.status >= 400 or response.head.status in (204, 304):  # noqa: PLR2004
+            await self.send_response(response)
+            return
+        self.start_answer(response.status, passed_fields(response), response.head.length)
+        watch = self.watch_client() if self.route.long else None
+        try:
+            await self._pump(response)
+        finally:
+            if watch is not None:
+                watch.cancel()
+        if before_end is not None:
+            await before_end()
+        if response.head.length is None and self.head.minor:
+            self.client.write(b"0\r\n\r\n")
+
+    async def _pump(self, response: Response) -> None:
+        chunked = response.head.length is None and self.head.minor == 1
+        try:
+            while data := await response.body.read():
+                self.client.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+                await self.client.drain()
+        except ValueError as error:
+            raise Gone(str(error)) from error
+
+    def watch_client(self) -> "asyncio.Future[None]":
+        """Start to watch for the caller's end; to be cancelled when the answer is complete."""
+        return asyncio.ensure_future(self._end_with_client())
+
+    async def _end_with_client(self) -> None:
+        """On a long answer the caller's end closes the engine's connection at once (rule S7)."""
+        await self.client.wait_closed_by_peer()
+        self.upstream.close()
+
+    async def hijack(self, response: Response) -> Channel | None:
+        """Join caller and engine if the engine has granted a stream, else pass its answer on (S1).
+
+        Returns:
+            The engine's channel of a granted stream.
+
+        """
+        granted = response.status == 101 or (  # noqa: PLR2004
+            response.status == 200 and not response.head.chunked and response.head.length is None  # noqa: PLR2004
+        )
+        if not granted:
+            await self.send_response(response)
+            return None
+        self.answered = True
+        self.keep = False
+        kind = response.head.get("content-type") or RAW_STREAM
+        if self.head.upgrade == "tcp" and response.status == 101:  # noqa: PLR2004
+            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {kind}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        else:
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n"
+        self.client.write(head.encode("ascii"))
+        channel = self.upstream.take()
+        self.client.splice(channel)
+        return channel
+
+    def upgrade_fields(self) -> tuple[tuple[str, str], ...]:
+        """Return the upgrade headers for the engine, if the caller asked for ``tcp``."""
+        return UPGRADE if self.head.upgrade == "tcp" else ()
+
+    # -- the record -------------------------------------------------------------------------
+
+    def entry(self, target: Target, *, action: Action | None = None, rule: str | None = None, **detail: Any) -> Entry:
+        """Return a record of this request; ``detail`` must hold no secret."""
+        chosen = action or self.route.action or Action.OPERATION_REFUSE
+        known = {k: v for k, v in detail.items() if v not in (None, "", [], {})}
+        default = self.caller.profile.name if self.caller.profile else "admin"
+        return Entry(self.caller.actor, chosen, target, rule or f"{self.route.operation}@{default}", known)
+
+    async def intend(self, entry: Entry, *, also: Callable[[Tx], object] | None = None) -> Intent:
+        """Record an intent, and ledger rows that must be there before the engine acts; wait until durable.
+
+        Raises:
+            Refusal: 503 or 507, it could not be recorded and nothing was done.
+
+        """
+        try:
+            intent = await asyncio.wait_for(asyncio.wrap_future(self.guard.journal.submit_intent(entry, also=also)), 5)
+        except HostadminError as error:
+            raise Refusal(error.status, f"hostadmin: {error.message}", "audit", recorded=False) from error
+        except TimeoutError as error:
+            raise Refusal(503, "hostadmin: this could not be recorded in time; nothing was done", "audit", recorded=False) from error
+        if not self.guard.callers.still_admitted(self.caller):
+            await self.conclude(intent, "not-done")
+            raise Refusal(403, "hostadmin: access was revoked", "access")
+        return intent
+
+    async def conclude(
+        self,
+        intent: Intent,
+        status: str,
+        *,
+        target: Target | None = None,
+        also: Callable[[Tx], object] | None = None,
+        **detail: Any,
+    ) -> None:
+        """Record an outcome with its ledger rows; wait until durable."""
+        known = {k: v for k, v in detail.items() if v not in (None, "")}
+        future = self.guard.journal.submit_outcome(intent, status, target=target, detail=known, also=also)
+        try:
+            await asyncio.shield(asyncio.wrap_future(future))
+        except HostadminError as error:
+            self.keep = False
+            text = f"hostadmin: this WAS carried out, but its outcome could not be recorded ({error.key}, request {intent.entry.req})"
+            raise Refusal(error.status, text, "audit", recorded=False) from error
+
+    async def change(
+        self,
+        target: Target,
+        method: str,
+        *segments: str,
+        query: Query | None = None,
+        body: Any = None,
+        done: Callable[[Tx], object] | None = None,
+        **detail: Any,
+    ) -> None:
+        """Carry out one recorded change and pass on the engine's answer.
+
+        Args:
+            target: what it is about.
+            method: HTTP method of the engine's operation; ``segments``, ``query`` and ``body`` belong to it.
+            segments: its path.
+            query: its checked query.
+            body: its checked JSON body.
+            done: ledger rows to write with a successful outcome.
+            detail: what the record says of it.
+
+        """
+        intent = await self.intend(self.entry(target, **detail))
+        try:
+            response = await self.ask(method, *segments, query=query, body=body)
+            data = await response.read()
+        except BaseException:
+            await self.conclude(intent, "unknown")
+            raise
+        ok = response.status < 400  # noqa: PLR2004
+        await self.conclude(intent, "ok" if ok else "error", also=done if ok else None, http=response.status)
+        if not ok:
+            self.send_json(response.status, {"message": self.clean(error_message(data))})
+            return
+        self.send(response.status, data, passed_fields(response))
+
+
+def exchange_version(exchange: Exchange) -> tuple[int, int]:
+    """Return the newest version that both the engine and the guard speak."""
+    return min(exchange.guard.engine_version or VERSION_HIGHEST, VERSION_HIGHEST)
+
+
+def passed_fields(response: Response) -> list[tuple[str, str]]:
+    """Return the headers of an engine's answer that are passed on."""
+    return [(PASSED_FIELDS[k], v) for k, v in response.head.fields if k in PASSED_FIELDS]
+
+
+def error_message(data: bytes) -> str:
+    """Return the text of an engine's error body."""
+    try:
+        return str(parse_json(data)["message"])
+    except (Refusal, KeyError, TypeError):
+        return data.decode("utf-8", "replace").strip()

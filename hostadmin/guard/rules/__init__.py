@@ -1,0 +1,61 @@
+"""What each rule word does. One table from word to function; the functions stand by noun."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.routes import Rule
+from hostadmin.guard.rules import admin, builds, containers, execs, images, networks, refusals, system, volumes
+
+HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
+    Rule.PING: system.ping,
+    Rule.VERSION: system.version,
+    Rule.INFO: system.info,
+    Rule.EVENTS: system.events,
+    Rule.CONTAINER_LIST: containers.list_own,
+    Rule.CONTAINER_CREATE: containers.create,
+    Rule.CONTAINER_INSPECT: containers.inspect,
+    Rule.CONTAINER_READ: containers.read,
+    Rule.CONTAINER_CHANGE: containers.change,
+    Rule.CONTAINER_START: containers.start,
+    Rule.CONTAINER_RENAME: containers.rename,
+    Rule.CONTAINER_UPDATE: containers.update,
+    Rule.CONTAINER_REMOVE: containers.remove,
+    Rule.CONTAINER_ATTACH: execs.attach,
+    Rule.CONTAINER_UPLOAD: containers.upload,
+    Rule.EXEC_CREATE: execs.create,
+    Rule.EXEC_START: execs.start,
+    Rule.EXEC_READ: execs.read,
+    Rule.IMAGE_LIST: images.list_visible,
+    Rule.IMAGE_READ: images.read,
+    Rule.IMAGE_SAVE: images.save,
+    Rule.IMAGE_SAVE_MANY: images.save_many,
+    Rule.IMAGE_TAG: images.tag,
+    Rule.IMAGE_REMOVE: images.remove,
+    Rule.IMAGE_CREATE: images.create,
+    Rule.IMAGE_LOAD: images.load,
+    Rule.IMAGE_COMMIT: images.commit,
+    Rule.BUILD: builds.build,
+    Rule.NETWORK_LIST: networks.list_visible,
+    Rule.NETWORK_INSPECT: networks.inspect,
+    Rule.NETWORK_CREATE: networks.create,
+    Rule.NETWORK_CONNECT: networks.connect,
+    Rule.NETWORK_REMOVE: networks.remove,
+    Rule.VOLUME_LIST: volumes.list_own,
+    Rule.VOLUME_INSPECT: volumes.inspect,
+    Rule.VOLUME_CREATE: volumes.create,
+    Rule.VOLUME_REMOVE: volumes.remove,
+    Rule.EMPTY_LIST: refusals.empty_list,
+    Rule.NO_SUCH_PLUGIN: refusals.no_such_plugin,
+    Rule.NO_SWARM: refusals.no_swarm,
+    Rule.REFUSED: refusals.refused,
+}
+SAME_FOR_ALL: Final = frozenset({Rule.PING, Rule.VERSION})
+
+
+async def apply(x: Exchange) -> None:
+    """Judge, forward and answer one request by its row's rule."""
+    if x.caller.admin and x.route.rule not in SAME_FOR_ALL:
+        await admin.pass_on(x)
+    else:
+        await HANDLERS[x.route.rule](x)

@@ -1,0 +1,58 @@
+"""Root on the host: everything passes, rebuilt, and every change is recorded with the login uid."""
+
+from typing import Final
+
+from hostadmin.audit.actions import Action
+from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.rules.streams import finish_stream
+from hostadmin.guard.target import build_path, build_query
+
+HEADERS: Final = ("x-registry-auth", "x-registry-config", "x-docker-expose-session-grpc-method",
+                  "x-docker-expose-session-uuid", "x-docker-expose-session-name", "x-docker-expose-session-sharedkey")
+READS: Final = ("GET", "HEAD")
+
+
+async def pass_on(x: Exchange) -> None:
+    """Forward a request of an administrator built anew; stream both ways; record changes."""
+    pairs = [(name, value) for name, values in x.query.values.items() for value in values]
+    path = x.route.template
+    for value in x.params:
+        start, end = path.index("{"), path.index("}")
+        path = f"{path[:start]}\0{value}\0{path[end + 1:]}".replace("\0", "")
+    target = build_path(x.version, path[1:].split("/")) + build_query(pairs)
+    fields = [(name.title(), value) for name, value in x.head.fields if name in HEADERS]
+    if x.head.get("content-type"):
+        fields.append(("Content-Type", "application/json" if "json" in (x.head.get("content-type") or "") else "application/x-tar"))
+    upgrade = x.head.upgrade if x.head.upgrade in ("tcp", "h2c") else None
+    if upgrade:
+        fields += [("Connection", "Upgrade"), ("Upgrade", upgrade)]
+    intent = None
+    if x.head.method not in READS:
+        entry = x.entry(x.guard.target_of(x), action=x.route.action or Action.OPERATION_REFUSE, rule="admin")
+        intent = await x.intend(entry)
+    if upgrade:
+        body = await x.body.read_all(1 << 20)
+        fields += [("Content-Length", str(len(body)))]
+        response = await x.upstream.request(x.head.method, target, raw=body, fields=fields)
+    elif x.body.done:
+        response = await x.upstream.request(x.head.method, target, fields=fields)
+    else:
+        response = await x.upstream.request(x.head.method, target, stream=x.read_stream(), fields=fields)
+    hijackable = response.status == 101 or (
+        x.head.method == "POST" and response.status == 200 and response.head.length is None
+        and not response.head.chunked
+    )
+    if hijackable:
+        channel = await x.hijack(response)
+        await finish_stream(x, intent, channel)
+        return
+
+    async def conclude() -> None:
+        if intent is not None:
+            await x.conclude(intent, "ok" if response.status < 400 else "error", http=response.status)
+
+    if response.status >= 400 or response.status in (204, 304):
+        await conclude()
+        await x.send_response(response)
+    else:
+        await x.relay(response, before_end=conclude)

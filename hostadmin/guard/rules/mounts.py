@@ -1,0 +1,103 @@
+"""Volumes in containers: whose they are, who makes them, and what must never be mounted.
+
+A volume's name is its identity (rule R5): creation, use and removal hold the name's lock.
+"""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from hostadmin.core.values import Attribution, Kind
+from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.refusal import Refusal, malformed
+from hostadmin.policy.admission import split_bind
+from hostadmin.store import objects
+from hostadmin.store.database import Tx
+
+VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
+ALLOWED_TYPES: Final = ("volume", "tmpfs")
+
+
+def volume_names(host: dict[str, Any]) -> list[str]:
+    """Return the names of all volumes that a checked HostConfig mounts, sorted, without unnamed ones.
+
+    Raises:
+        Refusal: 400, a name that no volume can have.
+
+    """
+    names = {split_bind(bind)[0] for bind in host.get("Binds", [])}
+    names |= {m.get("Source", "") for m in host.get("Mounts", []) if m.get("Type") == "volume"}
+    names.discard("")
+    for name in names:
+        check_volume_name(name)
+    return sorted(names)
+
+
+def check_volume_name(name: str) -> str:
+    """Return a volume's name if it is one."""
+    if not VOLUME_NAME.fullmatch(name):
+        raise malformed(f'"{name[:64]}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed')
+    return name
+
+
+def find_forbidden(found: dict[str, Any]) -> list[str]:
+    """Return a violation per mount of an inspected container that reaches the host."""
+    host = found.get("HostConfig") or {}
+    problems = [
+        f"it mounts {m.get('Source', '?')!r} of the host; an administrator must start it"
+        for m in found.get("Mounts") or []
+        if m.get("Type") not in ALLOWED_TYPES or m.get("Driver", "local") not in ("local", "")
+    ]
+    if host.get("Privileged"):
+        problems.append("it is privileged; an administrator must start it")
+    for member in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"):
+        if host.get(member) == "host":
+            problems.append(f"{member} is the host's; an administrator must start it")
+    return problems
+
+
+@contextlib.asynccontextmanager
+async def locked(x: Exchange, names: list[str]) -> AsyncIterator[None]:
+    """Hold the locks of several names, always in the same order."""
+    async with contextlib.AsyncExitStack() as stack:
+        for name in sorted(set(names)):
+            if not name.endswith(":"):
+                await stack.enter_async_context(x.guard.lock(name))
+        yield
+
+
+async def claim_new_volumes(x: Exchange, names: list[str]) -> list[str]:
+    """Return those of the names that are free; the others must be the caller's.
+
+    Raises:
+        Refusal: 403, a volume of that name is not the caller's.
+
+    """
+    fresh = []
+    owners = x.guard.ledger.owners(Kind.VOLUME)
+    for name in names:
+        found = await x.look("volumes", name)
+        if found is None:
+            fresh.append(name)
+        elif owners.get(name) != x.caller.owner:
+            raise Refusal(403, f"hostadmin refused volume {name!r}: the name is taken on this host; choose another one", "ownership")
+        elif found.get("Options") or found.get("Driver") != "local":
+            raise Refusal(403, f"hostadmin refused volume {name!r}: it is a mount of the host's; an administrator must use it", "admission")
+    return fresh
+
+
+def claim_work(names: list[str], owner: str) -> Callable[[Tx], None]:
+    """Return the work that gives names of volumes about to be made to their owner."""
+
+    def work(tx: Tx) -> None:
+        for name in names:
+            objects.mark_gone(tx, Kind.VOLUME, [name])  # an earlier volume of that name that went unnoticed
+            objects.put(tx, Kind.VOLUME, name, name=name, owner_id=owner, attribution=Attribution.GUARD)
+
+    return work
+
+
+def withdraw_work(names: list[str]) -> Callable[[Tx], None]:
+    """Return the work that takes such claims back; a resync finds what was made all the same."""
+    return lambda tx: objects.mark_gone(tx, Kind.VOLUME, names)

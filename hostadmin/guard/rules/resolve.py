@@ -1,0 +1,161 @@
+"""References: resolved by the engine, owned by the ledger, pinned to full ids (laws 2 and 3).
+
+"Not found" and "not yours" are one answer, byte for byte; a foreign object also leaves a record.
+"""
+
+from typing import Any, Final
+
+from hostadmin.core.images import looks_like_id, parse_reference
+from hostadmin.core.names import FULL_ID, OBJECT_NAME
+from hostadmin.core.values import Kind
+from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.refusal import RULE_OWNERSHIP, Refusal
+
+PREDEFINED: Final = ("bridge", "host", "none")
+SHORT_ID: Final = 64
+
+
+def no_container(ref: str, *, foreign: bool = False) -> Refusal:
+    """Return the engine's own answer for a container that is not there."""
+    return Refusal(404, f"No such container: {ref}", RULE_OWNERSHIP, recorded=foreign)
+
+
+def no_network(ref: str, *, foreign: bool = False) -> Refusal:
+    """Return the engine's own answer for a network that is not there."""
+    return Refusal(404, f"network {ref} not found", RULE_OWNERSHIP, recorded=foreign)
+
+
+def no_volume(ref: str, *, foreign: bool = False) -> Refusal:
+    """Return the engine's own answer for a volume that is not there."""
+    return Refusal(404, f"get {ref}: no such volume", RULE_OWNERSHIP, recorded=foreign)
+
+
+def no_image(ref: str, *, foreign: bool = False) -> Refusal:
+    """Return the engine's own answer for an image that is not there."""
+    reference = parse_reference(ref)
+    shown = ref if looks_like_id(ref) or reference is None or reference.tag or reference.digest else f"{ref}:latest"
+    return Refusal(404, f"No such image: {shown}", RULE_OWNERSHIP, recorded=foreign)
+
+
+async def container(x: Exchange, ref: str) -> tuple[str, dict[str, Any] | None]:
+    """Return the full id of the caller's container, and its inspect if the engine was asked.
+
+    Raises:
+        Refusal: 404, there is none of that name, or it is not the caller's.
+
+    """
+    owners = x.guard.ledger.owners(Kind.CONTAINER)
+    if FULL_ID.fullmatch(ref) and ref in owners:
+        if owners[ref] == x.caller.owner:
+            return ref, None
+        raise no_container(ref, foreign=True)
+    if not OBJECT_NAME.fullmatch(ref.removeprefix("/")):
+        raise no_container(ref)
+    found = await x.look("containers", ref.removeprefix("/"), "json")
+    if found is None:
+        raise no_container(ref)
+    if x.guard.ledger.owners(Kind.CONTAINER).get(found["Id"]) != x.caller.owner:
+        raise no_container(ref, foreign=True)
+    return found["Id"], found
+
+
+async def inspect_container(x: Exchange, ref: str) -> dict[str, Any]:
+    """Return the inspect of the caller's container.
+
+    Raises:
+        Refusal: 404, as ``container``.
+
+    """
+    full, found = await container(x, ref)
+    if found is None:
+        found = await x.look("containers", full, "json")
+    if found is None:
+        raise no_container(ref)
+    return dict(found)
+
+
+async def network(x: Exchange, ref: str, *, predefined: bool = True) -> dict[str, Any]:
+    """Return the inspect of a network that is the caller's, or the engine's own if ``predefined``.
+
+    Raises:
+        Refusal: 404, there is none, it is not the caller's, or the name is ambiguous.
+
+    """
+    if not OBJECT_NAME.fullmatch(ref):
+        raise no_network(ref)
+    found = await x.look("networks", ref)
+    if found is None:
+        raise no_network(ref)
+    if found["Name"] in PREDEFINED and predefined:
+        return dict(found)
+    if x.guard.ledger.owners(Kind.NETWORK).get(found["Id"]) != x.caller.owner:
+        raise no_network(ref, foreign=True)
+    return dict(found)
+
+
+async def volume(x: Exchange, name: str) -> dict[str, Any]:
+    """Return the inspect of the caller's volume.
+
+    Raises:
+        Refusal: 404, there is none, or it is not the caller's.
+
+    """
+    found = await x.look("volumes", name) if OBJECT_NAME.fullmatch(name) else None
+    if found is None:
+        raise no_volume(name)
+    if x.guard.ledger.owners(Kind.VOLUME).get(found["Name"]) != x.caller.owner:
+        raise no_volume(name, foreign=True)
+    return dict(found)
+
+
+def is_visible(x: Exchange, image: dict[str, Any]) -> bool:
+    """Tell whether the caller may use an image: held by them, or under a tag of the host's."""
+    if image["Id"] in x.guard.ledger.held(x.caller.owner):
+        return True
+    owners = x.guard.ledger.tag_owners()
+    return any(owners.get(normal, "?") is None for normal in _normalised(image.get("RepoTags") or []))
+
+
+def _normalised(tags: list[str]) -> list[str]:
+    return [r.tagged for tag in tags if (r := parse_reference(tag)) is not None]
+
+
+def visible_tags(x: Exchange, tags: list[str]) -> list[str]:
+    """Return the tags of an image that the caller may see: the host's and the caller's own."""
+    owners = x.guard.ledger.tag_owners()
+    shown = []
+    for tag in tags:
+        reference = parse_reference(tag)
+        if reference is not None and owners.get(reference.tagged, "?") in (None, x.caller.owner):
+            shown.append(tag)
+    return shown
+
+
+async def image(x: Exchange, ref: str) -> dict[str, Any]:
+    """Return the inspect of an image that the caller may use.
+
+    A tag that is somebody else's does not name the image for this caller, even if they may use its data.
+
+    Raises:
+        Refusal: 404, there is none, or it is not visible.
+
+    """
+    if not looks_like_id(ref) and parse_reference(ref) is None:
+        raise no_image(ref)
+    found = await x.look("images", ref, "json")
+    if found is None:
+        raise no_image(ref)
+    if not is_visible(x, found) or not _names_it(x, ref, found):
+        raise no_image(ref, foreign=True)
+    return dict(found)
+
+
+def _names_it(x: Exchange, ref: str, found: dict[str, Any]) -> bool:
+    """Tell whether ``ref`` is an id of the image or a tag that the caller may see."""
+    reference = parse_reference(ref)
+    if reference is None or reference.digest:
+        return True
+    tagged = [r.tagged for tag in found.get("RepoTags") or [] if (r := parse_reference(tag)) is not None]
+    if reference.tagged in tagged:
+        return x.guard.ledger.tag_owners().get(reference.tagged, "?") in (None, x.caller.owner)
+    return looks_like_id(ref)

@@ -1,0 +1,81 @@
+"""Volumes: own ones only; a name is an identity, so it is locked from the look to the record."""
+
+from typing import Final
+
+from hostadmin.audit.journal import Target
+from hostadmin.core.ids import new_id
+from hostadmin.core.values import Kind
+from hostadmin.guard import bodies
+from hostadmin.guard.exchange import Exchange, error_message, passed_fields
+from hostadmin.guard.query import build_filters, check_keys
+from hostadmin.guard.rules import containers, mounts, resolve
+from hostadmin.policy import admission
+from hostadmin.store import objects
+from hostadmin.store.database import Tx
+
+LIST_KEYS: Final = frozenset("dangling driver label name".split())
+
+
+async def list_own(x: Exchange) -> None:
+    """List the caller's volumes."""
+    await x.read_nothing()
+    filters = x.query.filters()
+    check_keys(filters, LIST_KEYS)
+    mine = x.guard.ledger.owned(Kind.VOLUME, x.caller.owner)
+    response = await x.ask("GET", "volumes", query=build_filters(filters))
+    if response.status != 200:  # noqa: PLR2004
+        await x.send_response(response)
+        return
+    value = await response.json()
+    shown = [v for v in value.get("Volumes") or [] if v["Name"] in mine]
+    x.send_json(200, {"Volumes": shown, "Warnings": None})
+
+
+async def inspect(x: Exchange) -> None:
+    """Inspect an own volume."""
+    await x.read_nothing()
+    x.send_json(200, await resolve.volume(x, x.params[0]))
+
+
+async def create(x: Exchange) -> None:
+    """Create a volume; one of the caller's own of that name is answered as the engine does."""
+    body = await x.read_json(bodies.VOLUME_CREATE)
+    violations = admission.find_reserved_labels(body.get("Labels"))
+    if violations:
+        raise containers.refusal_of(x, "create this volume", violations)
+    request = new_id()
+    name = mounts.check_volume_name(body.get("Name") or new_id().replace("-", "") * 2)
+    labels = {**body.get("Labels", {}), admission.OWNER_LABEL: x.caller.owner, admission.REQUEST_LABEL: request}
+    async with x.guard.lock(f"volume:{name}"):
+        fresh = await mounts.claim_new_volumes(x, [name])
+        if not fresh:
+            x.send_json(201, await resolve.volume(x, name))
+            return
+        about = Target("volume", name, name, x.caller.owner)
+        intent = await x.intend(x.entry(about, request=request), also=mounts.claim_work(fresh, x.caller.owner))
+        status = "unknown"
+        try:
+            made = {"Name": name, "Driver": "local", "Labels": labels}
+            response = await x.ask("POST", "volumes", "create", body=made)
+            data = await response.read()
+            status = "ok" if response.status == 201 else "error"  # noqa: PLR2004
+        finally:
+            await x.conclude(intent, status, also=mounts.withdraw_work(fresh) if status == "error" else None)
+    if status != "ok":
+        x.send_json(response.status, {"message": x.clean(error_message(data))})
+        return
+    x.send(201, data, passed_fields(response))
+
+
+async def remove(x: Exchange) -> None:
+    """Remove an own volume."""
+    await x.read_nothing()
+    name = x.params[0]
+    async with x.guard.lock(f"volume:{name}"):
+        await resolve.volume(x, name)
+
+        def done(tx: Tx) -> None:
+            objects.mark_gone(tx, Kind.VOLUME, [name])
+
+        about = Target("volume", name, name, x.caller.owner)
+        await x.change(about, "DELETE", "volumes", name, query=x.query.pairs("force"), done=done)

@@ -1,0 +1,189 @@
+"""The guard's process: its socket, what all connections share, and the watch over revoked access."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import weakref
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from hostadmin.audit.journal import Entry, Journal, Target
+from hostadmin.core.errors import HostadminError
+from hostadmin.guard.callers import Caller, Callers
+from hostadmin.guard.connection import Connection
+from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.ledger import Ledger
+from hostadmin.guard.messages import clean_message
+from hostadmin.guard.recovery import recover
+from hostadmin.guard.refusal import Refusal
+from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST
+from hostadmin.guard.upstream import Upstream, unreachable
+from hostadmin.policy.profiles import Profiles
+from hostadmin.store import users
+from hostadmin.store.database import Database, Tx
+
+LOG = logging.getLogger("hostadmin.guard")
+CONNECTIONS_PER_UID: Final = 256
+WATCH_SECONDS: Final = 0.25
+SOCKET_MODE: Final = 0o666  # the kernel says who calls, the guard decides
+
+
+class Guard:
+    """What all connections of the guard share."""
+
+    def __init__(self, database: Database, profiles: Profiles, *, engine_socket: str, group: str) -> None:
+        self.database = database
+        self.engine_socket = engine_socket
+        self.ledger = Ledger(database)
+        self.journal = Journal(database, "guard")
+        self.profiles = profiles
+        self.callers = Callers(self.ledger, lambda: self.profiles, group, self._observe)
+        self.engine_version: tuple[int, int] | None = None
+        self.connections: set[Connection] = set()
+        self.exchanges: set[Exchange] = set()
+        self._per_uid: Counter[int] = Counter()
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    # -- connections ------------------------------------------------------------------------
+
+    def accept(self, connection: Connection) -> bool:
+        """Count a new connection; return whether its uid may have one more."""
+        self.connections.add(connection)
+        uid = connection.peer.uid if connection.peer else -1
+        self._per_uid[uid] += 1
+        return uid == 0 or self._per_uid[uid] <= CONNECTIONS_PER_UID
+
+    def release(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self._per_uid[connection.peer.uid if connection.peer else -1] -= 1
+
+    async def watch(self) -> None:
+        """End open streams of those who no longer have access, and of callers that have vanished."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for exchange in list(self.exchanges):
+                if not self.callers.still_admitted(exchange.caller) or (
+                    exchange.client.eof and exchange.client.hung_up()
+                ):
+                    partner = exchange.client.partner
+                    exchange.upstream.close()
+                    exchange.client.abort()
+                    if partner is not None:
+                        partner.abort()
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """Return the lock of a name (container, volume, tag): who creates under it comes first."""
+        found = self._locks.get(name)
+        if found is None:
+            found = self._locks[name] = asyncio.Lock()
+        return found
+
+    # -- the engine's version -----------------------------------------------------------------
+
+    @property
+    def offered_version(self) -> tuple[int, int]:
+        """The newest API version that both the engine and the guard speak."""
+        return min(self.engine_version or VERSION_LOWEST, VERSION_HIGHEST)
+
+    async def default_version(self, upstream: Upstream) -> tuple[int, int]:
+        """Return the version for a path without one; asks the engine when it is not known."""
+        if self.engine_version is None:
+            response = await upstream.request("GET", "/_ping")
+            await response.read()
+            self.learn_version(response.head.get("api-version"))
+        if self.engine_version is None:
+            raise unreachable()
+        return self.offered_version
+
+    def learn_version(self, text: str | None) -> None:
+        """Remember the engine's newest version as it says it."""
+        major, dot, minor = (text or "").partition(".")
+        if dot and major.isdigit() and minor.isdigit():
+            self.engine_version = (int(major), int(minor))
+
+    # -- the ledger and the record ------------------------------------------------------------
+
+    def _observe(self, login: str, uid: int, gid: int) -> users.User:
+        """Let a group member in whom hostadmin does not manage yet, under the default profile."""
+
+        def work(tx: Tx) -> users.User:
+            return users.observe(tx, login=login, uid=uid, gid=gid, profile=self.profiles.default)
+
+        try:
+            return self.database.write(work)
+        except HostadminError as error:
+            raise Refusal(error.status, f"hostadmin: {error.message}", "audit", recorded=False) from error
+
+    def target_of(self, exchange: Exchange) -> Target:
+        """Return what a refused request was about, as far as its path says."""
+        kind = exchange.route.template.split("/")[1].removesuffix("s")
+        return Target(kind=kind or None, name=exchange.params[0][:256] if exchange.params else exchange.query.text("name")[:256] or None)
+
+    async def record_refusal(self, entry: Entry) -> None:
+        """Record a refusal before it is answered; if that fails, the answer is a refusal all the same."""
+        with contextlib.suppress(HostadminError, TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(self.journal.submit_event(entry)), 5)
+
+    def clean_message(self, message: str, caller: Caller) -> str:
+        """Return an engine's error text without ids of objects that are not the caller's."""
+        return message if caller.admin else clean_message(message, self.ledger, caller.owner)
+
+
+def listen(path: str) -> socket.socket:
+    """Bind a Unix socket that everybody may connect to; an old one is replaced."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(path)
+    os.chmod(path, SOCKET_MODE)
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock
+
+
+async def _serve(guard: Guard, path: str) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    recovering = loop.create_task(recover(guard))
+    server = await loop.create_unix_server(lambda: Connection(guard), sock=listen(path), start_serving=True)
+    watching = loop.create_task(guard.watch())
+    LOG.info("guard listens on %s", path)
+    await stopped.wait()
+    watching.cancel()
+    recovering.cancel()
+    server.close()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    for connection in list(guard.connections):
+        connection.abort()
+    await asyncio.sleep(0.05)
+
+
+def serve(database: Database, profiles: Profiles, *, socket_path: str, engine_socket: str, group: str) -> None:
+    """Run the guard until SIGTERM or SIGINT.
+
+    Args:
+        database: the migrated database.
+        profiles: the profiles in force.
+        socket_path: what people reach.
+        engine_socket: the real engine.
+        group: the group whose members have access.
+
+    """
+    guard = Guard(database, profiles, engine_socket=engine_socket, group=group)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(guard, socket_path))
+
+
+__all__: Final[list[Any]] = ["Guard", "serve"]

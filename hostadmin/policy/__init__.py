@@ -1,0 +1,1 @@
+"""Profiles and admission rules: pure functions."""

@@ -1,0 +1,170 @@
+"""The configuration: one TOML file, every key also as ``HOSTADMIN_<SECTION>__<KEY>``.
+
+The dataclasses below are the table of all keys, their types and defaults; ``config/hostadmin.toml``
+says the same for people and is tested against it. An unknown key is an error.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from hostadmin.core.errors import Invalid
+
+DEFAULT_FILE: Final = Path("/etc/hostadmin/hostadmin.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """``[engine]``: the real engine. ``close_socket``: only root may reach it while hostadmin runs."""
+
+    socket: str = "/run/docker.sock"
+    close_socket: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """``[guard]``: what people reach; members of ``group`` may use it."""
+
+    socket: str = "/run/hostadmin/docker.sock"
+    group: str = "docker"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """``[api]``: the Unix socket of the API."""
+
+    socket: str = "/run/hostadmin/api.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """``[store]``: the database."""
+
+    url: str = "sqlite:////var/lib/hostadmin/hostadmin.db"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """``[policy]``: the file of profiles, and the profile of whoever has none."""
+
+    profiles: str = "/etc/hostadmin/profiles.toml"
+    default: str = "student"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """``[audit]``: where the trail's own files lie."""
+
+    directory: str = "/var/lib/hostadmin/audit"
+
+
+@dataclass(frozen=True, slots=True)
+class UsersSettings:
+    """``[users]``: where homes are made, the login shell, and the range of uids given out."""
+
+    home_root: str = "/home"
+    shell: str = "/bin/bash"
+    uid_min: int = 1000
+    uid_max: int = 59999
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepSettings:
+    """``[upkeep]``: periods in seconds; ``cleanup`` is a cron line in UTC, empty for never."""
+
+    resync_seconds: int = 180
+    restarts_seconds: int = 20
+    cleanup: str = "15 3 * * *"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration; ``source`` names the file it came from, if any."""
+
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    users: UsersSettings = field(default_factory=UsersSettings)
+    upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    source: str | None = None
+
+
+SECTIONS: Final = {f.name: f.default_factory for f in fields(Settings) if f.name != "source"}
+ENV_PREFIX: Final = "HOSTADMIN_"
+ENV_OTHER: Final = frozenset({"HOSTADMIN_CONFIG", "HOSTADMIN_API_SOCKET"})
+
+
+def load(path: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the configuration.
+
+    Args:
+        path: ``--config FILE``; else ``HOSTADMIN_CONFIG``; else ``/etc/hostadmin/hostadmin.toml`` if it exists.
+        environ: the environment, for the overriding variables.
+
+    Raises:
+        Invalid: a file that cannot be read, an unknown key, or a value of the wrong type; all at once.
+
+    """
+    chosen = path or environ.get("HOSTADMIN_CONFIG")
+    file = Path(chosen) if chosen else DEFAULT_FILE
+    tree = _read(file) if chosen or file.exists() else {}
+    problems: list[str] = []
+    for name, text in environ.items():
+        if name.startswith(ENV_PREFIX) and "__" in name:
+            section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+            tree.setdefault(section, {})[key] = _Text(text)
+    sections = {}
+    for name, values in tree.items():
+        if name not in SECTIONS or not isinstance(values, dict):
+            problems.append(f"unknown section [{name}]; known: {', '.join(SECTIONS)}")
+            continue
+        sections[name] = _section(name, values, problems)
+    if problems:
+        raise Invalid(f"Refused configuration {file}: {'; '.join(problems)}.", key="configuration")
+    return Settings(**sections, source=str(file) if chosen or file.exists() else None)
+
+
+class _Text(str):
+    """A value out of the environment: text that may stand for a number or a boolean."""
+
+    __slots__ = ()
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Invalid(f"Cannot read the configuration {file}: {error}.", key="configuration") from error
+
+
+def _section(name: str, values: dict[str, Any], problems: list[str]) -> Any:
+    factory: Any = SECTIONS[name]
+    types = get_type_hints(factory)
+    good = {}
+    for key, value in values.items():
+        if key not in types:
+            problems.append(f"unknown key {name}.{key}; known: {', '.join(types)}")
+            continue
+        converted = _convert(value, types[key])
+        if converted is None:
+            problems.append(f"{name}.{key} must be {types[key].__name__}")
+        else:
+            good[key] = converted
+    return factory(**good)
+
+
+def _convert(value: Any, kind: type) -> Any:
+    """Return the value as ``kind``, or ``None`` if it is something else."""
+    if isinstance(value, _Text):
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(value.lower())
+        if kind is int:
+            return int(value) if value.lstrip("-").isdigit() else None
+        return str(value)
+    return value if type(value) is kind else None

@@ -1,0 +1,137 @@
+"""Accounts in the ledger. A row's ``id`` is the owner that everything else refers to."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from hostadmin.core.clock import timestamp
+from hostadmin.core.ids import new_id
+from hostadmin.core.values import UserState
+from hostadmin.store.database import Tx
+from hostadmin.store.tables import users
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One account. ``expires`` is the last day of access; ``managed`` is false for adopted members."""
+
+    id: str
+    login: str
+    uid: int
+    gid: int
+    name: str
+    profile: str
+    state: UserState
+    managed: bool
+    expires: date | None
+    home: str
+    created_at: str
+    updated_at: str
+    removed_at: str | None
+
+
+def _user(row: Row[Any]) -> User:
+    values = dict(row._mapping)
+    values["state"] = UserState(values["state"])
+    values["expires"] = date.fromisoformat(values["expires"]) if values["expires"] else None
+    return User(**values)
+
+
+def find(tx: Tx, user_id: str) -> User | None:
+    """Return the account with that id, removed ones too."""
+    row = tx.execute(select(users).where(users.c.id == user_id)).first()
+    return _user(row) if row else None
+
+
+def find_login(tx: Tx, login: str) -> User | None:
+    """Return the living account with that login name."""
+    row = tx.execute(select(users).where(users.c.login == login, users.c.state != UserState.REMOVED)).first()
+    return _user(row) if row else None
+
+
+def find_uid(tx: Tx, uid: int) -> User | None:
+    """Return the living account with that uid."""
+    row = tx.execute(select(users).where(users.c.uid == uid, users.c.state != UserState.REMOVED)).first()
+    return _user(row) if row else None
+
+
+def find_tombstone(tx: Tx, login: str) -> User | None:
+    """Return the newest removed account that had that login name."""
+    query = select(users).where(users.c.login == login, users.c.state == UserState.REMOVED)
+    row = tx.execute(query.order_by(users.c.removed_at.desc())).first()
+    return _user(row) if row else None
+
+
+def all_users(tx: Tx, *, removed: bool = False) -> list[User]:
+    """Return all accounts by login name; tombstones only when ``removed``."""
+    query = select(users).order_by(users.c.login)
+    if not removed:
+        query = query.where(users.c.state != UserState.REMOVED)
+    return [_user(row) for row in tx.execute(query)]
+
+
+def used_uids(tx: Tx) -> set[int]:
+    """Return every uid and gid that any account has or had: none of them is given again."""
+    return {n for row in tx.execute(select(users.c.uid, users.c.gid)) for n in row}
+
+
+def add(
+    tx: Tx,
+    *,
+    login: str,
+    uid: int,
+    gid: int,
+    home: str,
+    profile: str,
+    name: str = "",
+    managed: bool = True,
+    expires: date | None = None,
+) -> User:
+    """Insert an active account and return it."""
+    stamp = timestamp()
+    values = {
+        "id": new_id(),
+        "login": login,
+        "uid": uid,
+        "gid": gid,
+        "name": name,
+        "profile": profile,
+        "state": UserState.ACTIVE,
+        "managed": managed,
+        "expires": expires.isoformat() if expires else None,
+        "home": home,
+        "created_at": stamp,
+        "updated_at": stamp,
+        "removed_at": None,
+    }
+    tx.execute(insert(users).values(**values))
+    return User(**{**values, "expires": expires})
+
+
+def observe(tx: Tx, *, login: str, uid: int, gid: int, profile: str) -> User:
+    """Return the account of a group member whom hostadmin does not manage, making it if need be.
+
+    A login that has come back with another uid, or a uid with another login, is a *new* account: the
+    old row becomes a tombstone and keeps what it owned.
+    """
+    known = find_login(tx, login)
+    if known is not None and known.uid == uid:
+        return known
+    for stale in (known, find_uid(tx, uid)):
+        if stale is not None:
+            change(tx, stale.id, state=UserState.REMOVED)
+    return add(tx, login=login, uid=uid, gid=gid, home="", profile=profile, managed=False)
+
+
+def change(tx: Tx, user_id: str, **values: Any) -> User:
+    """Set columns of one account (``expires`` as a date) and return it as it is then."""
+    if isinstance(values.get("expires"), date):
+        values["expires"] = values["expires"].isoformat()
+    if values.get("state") == UserState.REMOVED:
+        values["removed_at"] = timestamp()
+    tx.execute(update(users).where(users.c.id == user_id).values(updated_at=timestamp(), **values))
+    user = find(tx, user_id)
+    assert user is not None  # noqa: S101  # the id came from this table
+    return user
