@@ -116,6 +116,17 @@ class Journal:
 
         return self.database.submit(work)
 
+    def close_left_open(self) -> int:
+        """Close as ``unknown`` what an earlier run of this process left open; return how many.
+
+        For actions that nobody can ask reality about any more; whoever can does so before this.
+        """
+        with self.database.read() as tx:
+            left = rows.open_intents(tx, self.proc, not_boot=self.boot)
+        for record in left:
+            self.submit_recovery(record, "unknown").result(10)
+        return len(left)
+
     def submit_event(self, entry: Entry, *, decision: str = "deny", status: str | None = None) -> "Future[int]":
         """Queue a single record: a refusal, or something that was noticed."""
         return self.database.submit(

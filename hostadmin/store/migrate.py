@@ -1,5 +1,6 @@
 """Bring the database to the newest schema. Alembic is imported only when there is something to do."""
 
+import io
 from importlib.resources import files
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def upgrade(database: Database) -> bool:
     from alembic import command  # noqa: PLC0415  # 0.9 s to import
     from alembic.config import Config  # noqa: PLC0415
 
-    config = Config()
+    config = Config(stdout=io.StringIO())
     config.set_main_option("script_location", str(data_dir("migrations")).replace("%", "%%"))
     with database.exclusive() as connection:
         config.attributes["connection"] = connection

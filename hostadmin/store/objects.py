@@ -129,7 +129,7 @@ def put(
         return
     values: dict[str, Any] = {"name": name or known.name, "last_seen": stamp}
     if detail is not None:
-        values["detail"] = detail
+        values["detail"] = {**known.detail, **detail}
     if known.owner_id is None and owner_id is not None:
         values |= {"owner_id": owner_id, "attribution": attribution}
     tx.execute(update(objects).where(*_present(kind, ref)).values(**values))

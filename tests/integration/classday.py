@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from terminal import PATIENCE, Answer, Terminal, Unexpected
-from theday import CTRL_C, STUDENTS, Line, Section, Step
+from tests.integration.terminal import PATIENCE, Answer, Terminal, Unexpected
+from tests.integration.theday import CTRL_C, STUDENTS, Line, Section, Step
 
 NEW_CLI: Final = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 OLD_CLI: Final = "/usr/bin:/bin:/usr/sbin:/sbin"
@@ -24,8 +24,9 @@ class Person:
         path: the student's ``PATH`` (``NEW_CLI`` or ``OLD_CLI``).
         guarded: whether hostadmin is in front (else the bare engine, where guarded steps make no sense).
         trainer_path: where the trainer's ``hostadmin`` is.
-        environ: further environment of both terminals.
-        heading, prompt: told of every section and every command, for the demo.
+        trainer_environ: further environment of the trainer's terminal.
+
+    ``on_section``, ``on_begin``, ``on_end`` may be set: called at each section, before and after each step.
 
     """
 
@@ -36,26 +37,25 @@ class Person:
         path: str = NEW_CLI,
         guarded: bool = True,
         trainer_path: str = "",
-        environ: dict[str, str] | None = None,
-        on_section: Callable[["Person", Section], None] | None = None,
-        on_step: Callable[["Person", Step, str, Answer], None] | None = None,
+        trainer_environ: dict[str, str] | None = None,
     ) -> None:
         self.login = login
         number = STUDENTS.index(login) + 1
         self.names = {"me": login, "other": STUDENTS[number - 2], "n": str(number)}
         self.guarded = guarded
         self._paths = {"student": path, "trainer": f"{trainer_path}:{NEW_CLI}" if trainer_path else NEW_CLI}
-        self._environ = environ or {}
+        self._environ = {"student": {}, "trainer": trainer_environ or {}}
         self._terminals: dict[str, Terminal] = {}
-        self._on_section = on_section
-        self._on_step = on_step
+        self.on_section: Callable[[Person, Section], None] | None = None
+        self.on_begin: Callable[[Person, Step], None] | None = None
+        self.on_end: Callable[[Person, Step], None] | None = None
+        self.echo: Callable[[str], None] | None = None
 
     def terminal(self, by: str = "student") -> Terminal:
         """Return the student's or the trainer's terminal; it is opened once and stays open."""
         if by not in self._terminals:
             login = self.login if by == "student" else "root"
-            environ = self._environ if by == "student" else {}
-            self._terminals[by] = Terminal(login, path=self._paths[by], environ=environ)
+            self._terminals[by] = Terminal(login, path=self._paths[by], environ=self._environ[by], echo=self.echo)
         return self._terminals[by]
 
     def play(self, sections: Iterable[Section]) -> None:
@@ -66,8 +66,8 @@ class Person:
 
         """
         for section in sections:
-            if self._on_section is not None:
-                self._on_section(self, section)
+            if self.on_section is not None:
+                self.on_section(self, section)
             for step in section.steps:
                 if self.guarded or not step.guarded:
                     self.do(step)
@@ -77,6 +77,8 @@ class Person:
         end = time.monotonic() + step.within
         typed = self.fill(step.typed)
         while True:
+            if self.on_begin is not None:
+                self.on_begin(self, step)
             answer = self._type(step, typed)
             try:
                 self._judge(step, typed, answer)
@@ -85,8 +87,8 @@ class Person:
                     raise
                 time.sleep(0.1)
                 continue
-            if self._on_step is not None:
-                self._on_step(self, step, typed, answer)
+            if self.on_end is not None:
+                self.on_end(self, step)
             return answer
 
     def fill(self, text: str) -> str:

@@ -23,6 +23,7 @@ from typing import Final
 
 PATIENCE: Final = 60.0
 _MARK: Final = re.compile(r"\x1b\]9;(\d+)\x07\[[^\n]*?\][$#] $")
+_ANY_MARK: Final = re.compile(r"\x1b\]9;\d+\x07\[[^\n]*?\][$#] ")
 _UNSEEN: Final = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 _PROMPT: Final = r"""PS1='[\u@\h \W]\$ ' PS2='> '; PROMPT_COMMAND='printf "\033]9;%s\007" $?'"""
 
@@ -39,6 +40,11 @@ class Answer:
     code: int
 
 
+def without_prompt(text: str) -> str:
+    """Return terminal output without the shell's own prompts."""
+    return _ANY_MARK.sub("", text)
+
+
 def visible(text: str) -> str:
     """Return what a person sees of terminal output: no control sequences, plain line ends."""
     return _UNSEEN.sub("", text).replace("\r", "")
@@ -51,7 +57,7 @@ class Terminal:
         login: whose shell; the account's home is its directory.
         path: the ``PATH`` of the shell (it decides which docker CLI is used).
         environ: further environment.
-        echo: called with every piece of output, for the demo.
+        echo: called with every piece of raw output, for the demo.
 
     """
 
@@ -66,7 +72,7 @@ class Terminal:
         echo: Callable[[str], None] | None = None,
     ) -> None:
         self.login = login
-        self._echo = echo
+        self.echo = echo
         self._seen = ""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._master, slave = pty.openpty()
@@ -150,7 +156,9 @@ class Terminal:
             if left <= 0 or not self._read(left):
                 what = f"{self.login} waited {patience:.0f} s for {pattern.pattern!r}"
                 raise Unexpected(f"{what} after typing {typed!r}; on the screen:\n{visible(self._seen)[-3000:]}")
-        seen, self._seen = self._seen, ""
+        cut = self._seen.rfind("\x1b]9;") if plain else -1  # the shell's next prompt is not this answer's
+        cut = cut if cut >= 0 else len(self._seen)
+        seen, self._seen = self._seen[:cut], self._seen[cut:]
         return seen
 
     def _shows(self, pattern: re.Pattern[str], typed: str, *, plain: bool) -> bool:
@@ -170,8 +178,8 @@ class Terminal:
             return False
         text = self._decode(data)
         self._seen += text
-        if self._echo is not None:
-            self._echo(visible(text))
+        if self.echo is not None:
+            self.echo(text)
         return bool(data)
 
 

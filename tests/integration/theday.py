@@ -91,6 +91,7 @@ services:
   - "123%n%:8080"
 EOF"""
 HELLO: Final = """cat > hello.py <<'EOF'
+# by %me%
 from flask import Flask
 app = Flask(__name__)
 

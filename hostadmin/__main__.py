@@ -1,0 +1,5 @@
+"""``python -m hostadmin``."""
+
+from hostadmin.cli import main
+
+main()

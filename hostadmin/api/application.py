@@ -1,0 +1,62 @@
+"""The FastAPI application: routers, problems (RFC 9457), and the check of every request's permission."""
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from hostadmin import __version__
+from hostadmin.api.routes import containers, me, objects, system, upkeep, users
+from hostadmin.core.errors import HostadminError
+
+if TYPE_CHECKING:
+    from hostadmin.app import App
+
+PREFIX = "/api/v1"
+PROBLEM = "application/problem+json"
+
+
+def create_app(app: "App") -> FastAPI:
+    """Return the application over a service's object graph."""
+    api = FastAPI(
+        title="hostadmin",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        redirect_slashes=False,
+    )
+    api.state.services = app
+    api.include_router(system.bare)
+    for router in (users.router, objects.router, containers.router, upkeep.router, system.router, me.router):
+        api.include_router(router, prefix=PREFIX)
+    api.add_exception_handler(HostadminError, _known)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, _http)
+    return api
+
+
+def problem(status: int, key: str, detail: str, **members: Any) -> JSONResponse:
+    """Return an RFC 9457 problem."""
+    body = {"type": f"urn:hostadmin:{key}", "title": key.replace("-", " "), "status": status, "detail": detail, **members}
+    return JSONResponse(body, status, {"Cache-Control": "no-store"}, PROBLEM)
+
+
+def _known(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HostadminError)  # noqa: S101  # registered for this class
+    return problem(error.status, error.key, error.message, **error.fields)
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Name the places, never the values: a body may hold a password."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = [{"pointer": "/".join(str(p) for p in e["loc"]), "detail": e["msg"]} for e in error.errors()]
+    text = "; ".join(f"{e['pointer']}: {e['detail']}" for e in errors)
+    return problem(422, "validation", f"The request is not acceptable: {text}.", errors=errors)
+
+
+def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    return problem(error.status_code, "http", str(error.detail))

@@ -1,0 +1,1 @@
+"""One router per noun. Endpoints translate; services decide and act."""

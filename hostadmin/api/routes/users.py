@@ -1,0 +1,120 @@
+"""`/users` and `/access`."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from hostadmin.api.auth import Admin, Services
+from hostadmin.users.service import UNSET
+
+router = APIRouter()
+Day = Annotated[date, Field(strict=False)]
+
+
+class Closed(BaseModel):
+    """A body whose unknown members are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewUser(Closed):
+    """The body of ``POST /users``."""
+
+    login: str
+    name: str = ""
+    profile: str | None = None
+    docker: bool = False
+    expires: Day | None = None
+    password: SecretStr | None = None
+
+
+class UserChange(Closed):
+    """The body of ``PATCH /users/{login}``; ``expires`` null means no end."""
+
+    name: str | None = None
+    profile: str | None = None
+    expires: Day | None = None
+
+
+class Password(Closed):
+    """The body of ``PUT /users/{login}/password``."""
+
+    password: SecretStr
+
+
+def page(items: list[Any]) -> dict[str, Any]:
+    """Return a whole list in the shape of a page."""
+    return {"items": items, "next": None}
+
+
+@router.get("/users", operation_id="user.list")
+def list_users(_actor: Admin, app: Services) -> dict[str, Any]:
+    """List all accounts."""
+    return page([u.as_dict() for u in app.users.list()])
+
+
+@router.post("/users", operation_id="user.add", status_code=201)
+def add_user(body: NewUser, actor: Admin, app: Services) -> dict[str, Any]:
+    """Make an account."""
+    password = body.password.get_secret_value() if body.password else None
+    view = app.users.add(
+        actor, body.login, name=body.name, profile=body.profile, docker=body.docker, expires=body.expires, password=password
+    )
+    return dict(view.as_dict())
+
+
+@router.get("/users/{login}", operation_id="user.show")
+def show_user(login: str, _actor: Admin, app: Services) -> dict[str, Any]:
+    """Show an account."""
+    return dict(app.users.show(login).as_dict())
+
+
+@router.patch("/users/{login}", operation_id="user.set")
+def set_user(login: str, body: UserChange, actor: Admin, app: Services) -> dict[str, Any]:
+    """Change an account."""
+    expires = body.expires if "expires" in body.model_fields_set else UNSET
+    return dict(app.users.set(actor, login, name=body.name, profile=body.profile, expires=expires).as_dict())
+
+
+@router.post("/users/{login}/lock", operation_id="user.lock")
+def lock_user(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+    """Lock an account."""
+    return dict(app.users.lock(actor, login).as_dict())
+
+
+@router.post("/users/{login}/unlock", operation_id="user.unlock")
+def unlock_user(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+    """Unlock an account."""
+    return dict(app.users.unlock(actor, login).as_dict())
+
+
+@router.put("/users/{login}/password", operation_id="user.passwd", status_code=204)
+def set_password(login: str, body: Password, actor: Admin, app: Services) -> None:
+    """Set an account's password."""
+    app.users.passwd(actor, login, body.password.get_secret_value())
+
+
+@router.delete("/users/{login}", operation_id="user.remove", status_code=204)
+def remove_user(login: str, actor: Admin, app: Services, *, keep_home: bool = False) -> None:
+    """Remove an account with everything it owns."""
+    app.users.remove(actor, login, keep_home=keep_home)
+
+
+@router.get("/access", operation_id="access.list")
+def list_access(_actor: Admin, app: Services) -> dict[str, Any]:
+    """List who has access to the guard."""
+    return page(app.users.access_list())
+
+
+@router.put("/access/{login}", operation_id="access.grant")
+def grant(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+    """Give access."""
+    return dict(app.users.grant(actor, login).as_dict())
+
+
+@router.delete("/access/{login}", operation_id="access.revoke", status_code=204)
+def revoke(login: str, actor: Admin, app: Services) -> None:
+    """Take access away, at once."""
+    app.users.revoke(actor, login)

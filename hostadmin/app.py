@@ -1,0 +1,146 @@
+"""The composition root: the only place that wires adapters to services, in reading order."""
+
+import contextlib
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Entry, Journal, Target
+from hostadmin.core.errors import HostadminError
+from hostadmin.core.values import system_actor
+from hostadmin.engine.client import Engine
+from hostadmin.host import engine_socket
+from hostadmin.host.engine_socket import CLOSED, SocketState
+from hostadmin.objects.service import Objects
+from hostadmin.objects.watcher import Watcher
+from hostadmin.policy import profiles as profile_files
+from hostadmin.policy.profiles import Profiles
+from hostadmin.settings import PolicySettings, Settings
+from hostadmin.store import facts
+from hostadmin.store.database import Database
+from hostadmin.store.migrate import data_dir, upgrade
+from hostadmin.upkeep.cleanup import Cleanup
+from hostadmin.upkeep.restarts import Restarts
+from hostadmin.upkeep.schedule import Scheduler
+from hostadmin.users.service import Places, Users
+
+ENGINE_SOCKET_FACT: Final = "engine.socket.before"
+WATCH_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The service's object graph."""
+
+    settings: Settings
+    database: Database
+    journal: Journal
+    profiles: Profiles
+    engine: Engine
+    objects: Objects
+    users: Users
+    restarts: Restarts
+    cleanup: Cleanup
+    watcher: Watcher
+    scheduler: Scheduler
+    closer: "SocketCloser"
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database and bring it to the newest schema."""
+    database = Database(settings.store.url)
+    upgrade(database)
+    return database
+
+
+def load_profiles(policy: PolicySettings) -> Profiles:
+    """Read the configured profiles; where the default file is missing, those that ship with hostadmin.
+
+    Raises:
+        Invalid: the file is not acceptable.
+
+    """
+    file = Path(policy.profiles)
+    if not file.exists() and policy.profiles == PolicySettings().profiles:
+        file = data_dir("config") / "profiles.toml"
+    return profile_files.load(file, policy.default)
+
+
+def build(settings: Settings) -> App:
+    """Wire the service together; nothing runs yet."""
+    database = open_database(settings)
+    journal = Journal(database, "service")
+    profiles = load_profiles(settings.policy)
+    engine = Engine(settings.engine.socket)
+    objects = Objects(database, journal, engine)
+    places = Places(settings.users.home_root, settings.users.shell, settings.users.uid_min, settings.users.uid_max, settings.guard.group)
+    users = Users(database, journal, profiles, places, objects.remove_all_of)
+    restarts = Restarts(database, journal, engine, profiles)
+    cleanup = Cleanup(database, journal, engine, profiles)
+    watcher = Watcher(database, engine)
+    scheduler = Scheduler(
+        database,
+        watcher,
+        restarts,
+        cleanup,
+        resync_seconds=settings.upkeep.resync_seconds,
+        restarts_seconds=settings.upkeep.restarts_seconds,
+        cleanup_cron=settings.upkeep.cleanup,
+    )
+    closer = SocketCloser(settings, database, journal)
+    return App(settings, database, journal, profiles, engine, objects, users, restarts, cleanup, watcher, scheduler, closer)
+
+
+class SocketCloser:
+    """Keeps the engine's own socket closed to everybody but root for as long as the service runs."""
+
+    def __init__(self, settings: Settings, database: Database, journal: Journal) -> None:
+        self.path = settings.engine.socket
+        self.wanted = settings.engine.close_socket and not _same(self.path, settings.guard.socket)
+        self.database = database
+        self.journal = journal
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="engine-socket", daemon=True)
+
+    def start(self) -> None:
+        """Close it now, and again whenever it is made anew."""
+        if self.wanted:
+            self._ensure_closed()
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop to look after it; it stays closed until ``put_back``."""
+        self._stop.set()
+
+    def put_back(self) -> None:
+        """Give the socket back as it was found, on an orderly stop of everything."""
+        with self.database.read() as tx:
+            before = facts.get(tx, ENGINE_SOCKET_FACT)
+        if not before:
+            return
+        entry = Entry(system_actor("system"), Action.ENGINE_SOCKET_OPEN, Target("socket", None, self.path), "close_socket", before)
+        intent = self.journal.intent(entry)
+        with contextlib.suppress(OSError):
+            engine_socket.put(self.path, SocketState(**before))
+        self.journal.outcome(intent, "ok", also=lambda tx: facts.put(tx, ENGINE_SOCKET_FACT, None))
+
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_SECONDS):
+            with contextlib.suppress(HostadminError, OSError):
+                self._ensure_closed()
+
+    def _ensure_closed(self) -> None:
+        found = engine_socket.look(self.path)
+        if found is None or found == CLOSED:
+            return
+        entry = Entry(system_actor("system"), Action.ENGINE_SOCKET_CLOSE, Target("socket", None, self.path), "close_socket", found.as_dict())
+        intent = self.journal.intent(entry, also=lambda tx: facts.put(tx, ENGINE_SOCKET_FACT, found.as_dict()))
+        engine_socket.put(self.path, CLOSED)
+        self.journal.outcome(intent, "ok")
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -1,0 +1,62 @@
+"""Calls to the API over its Unix socket, with the standard library only."""
+
+import http.client
+import json
+import socket
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from hostadmin.core.errors import HostadminError, Unavailable
+
+TIMEOUT_SECONDS = 120
+
+
+class ApiError(HostadminError):
+    """A problem that the API answered."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT_SECONDS)
+        self.sock.connect(self._path)
+
+
+class Client:
+    """The API behind one socket."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def call(self, method: str, *segments: str, body: Any = None, **query: Any) -> Any:
+        """Make one call and return its JSON.
+
+        Raises:
+            ApiError: the API's own problem.
+            Unavailable: nobody answers on the socket.
+
+        """
+        target = "/api/v1/" + "/".join(quote(s, safe=":") for s in segments)
+        known = {k: v for k, v in query.items() if v is not None}
+        if known:
+            target += "?" + urlencode(known)
+        data = json.dumps(body).encode() if body is not None else None
+        connection = _Connection(self.path)
+        try:
+            connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
+            answer = connection.getresponse()
+            raw = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(
+                f"The service does not answer on {self.path}: start it with `hostadmin serve` (or `sudo make run`).", key="service-unavailable"
+            ) from error
+        finally:
+            connection.close()
+        value = json.loads(raw) if raw else None
+        if answer.status >= 400:
+            raise ApiError((value or {}).get("detail", f"status {answer.status}"), key=(value or {}).get("type", "").rpartition(":")[2] or "failed")
+        return value

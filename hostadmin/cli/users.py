@@ -1,0 +1,184 @@
+"""`hostadmin user` and `hostadmin access`."""
+
+import sys
+from typing import Any
+
+import click
+
+from hostadmin.cli.output import pairs, show_json, table
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
+NEVER = ("never", "none", "")
+
+
+def _show(view: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(view)
+        return
+    pairs((key, view[key]) for key in ("login", "uid", "name", "profile", "state", "docker", "expires", "home", "containers", "networks", "volumes", "drift"))
+
+
+def read_password(*, from_stdin: bool) -> str:
+    """Read a password: one line of standard input, or twice from the terminal without showing it."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
+
+
+@click.group()
+def user() -> None:
+    """Linux accounts that hostadmin manages."""
+
+
+@user.command()
+@click.argument("login")
+@click.option("--name", default="", help="The person's name.")
+@click.option("--profile", help="A profile; see `hostadmin policy list`.")
+@click.option("--docker", is_flag=True, help="Give access to Docker at once.")
+@click.option("--expires", metavar="DATE", help="The last day of access, YYYY-MM-DD.")
+@click.option("--password-stdin", is_flag=True, help="Set the password that is read from standard input.")
+@JSON
+@click.pass_obj
+def add(context: Any, login: str, name: str, profile: str | None, docker: bool, expires: str | None, password_stdin: bool, as_json: bool) -> None:
+    """Make an account; doing it twice does it once."""
+    body: dict[str, Any] = {"login": login, "name": name, "profile": profile, "docker": docker, "expires": expires}
+    if password_stdin:
+        body["password"] = read_password(from_stdin=True)
+    view = context.api.call("POST", "users", body=body)
+    if as_json:
+        show_json(view)
+        return
+    print(f"{login} is there: uid {view['uid']}, profile {view['profile']}, docker {'yes' if view['docker'] else 'no'}")
+    if not password_stdin:
+        print(f"  set a password with: hostadmin user passwd {login}")
+
+
+@user.command("list")
+@JSON
+@click.pass_obj
+def list_users(context: Any, as_json: bool) -> None:
+    """List all accounts."""
+    items = context.api.call("GET", "users")["items"]
+    if as_json:
+        show_json(items)
+        return
+    columns = ("login", "uid", "profile", "state", "docker", "managed", "containers", "expires", "drift")
+    table(columns, ([u[c] for c in columns] for u in items))
+
+
+@user.command()
+@click.argument("login")
+@JSON
+@click.pass_obj
+def show(context: Any, login: str, as_json: bool) -> None:
+    """Show an account."""
+    _show(context.api.call("GET", "users", login), as_json=as_json)
+
+
+@user.command("set")
+@click.argument("login")
+@click.option("--name", help="The person's name.")
+@click.option("--profile", help="A profile.")
+@click.option("--expires", metavar="DATE", help="The last day of access, or never.")
+@JSON
+@click.pass_obj
+def set_user(context: Any, login: str, name: str | None, profile: str | None, expires: str | None, as_json: bool) -> None:
+    """Change name, profile or last day."""
+    body: dict[str, Any] = {k: v for k, v in (("name", name), ("profile", profile)) if v is not None}
+    if expires is not None:
+        body["expires"] = None if expires in NEVER else expires
+    _show(context.api.call("PATCH", "users", login, body=body), as_json=as_json)
+
+
+@user.command()
+@click.argument("login")
+@click.argument("date")
+@JSON
+@click.pass_obj
+def expire(context: Any, login: str, date: str, as_json: bool) -> None:
+    """Set the last day of access (YYYY-MM-DD, or never)."""
+    body = {"expires": None if date in NEVER else date}
+    _show(context.api.call("PATCH", "users", login, body=body), as_json=as_json)
+
+
+@user.command()
+@click.argument("login")
+@click.pass_obj
+def lock(context: Any, login: str) -> None:
+    """Lock an account: no login, no Docker; its containers stay."""
+    context.api.call("POST", "users", login, "lock")
+    print(f"{login} is locked")
+
+
+@user.command()
+@click.argument("login")
+@click.pass_obj
+def unlock(context: Any, login: str) -> None:
+    """Undo a lock."""
+    context.api.call("POST", "users", login, "unlock")
+    print(f"{login} is active")
+
+
+@user.command()
+@click.argument("login")
+@click.option("--password-stdin", is_flag=True, help="Read it from standard input.")
+@click.pass_obj
+def passwd(context: Any, login: str, password_stdin: bool) -> None:
+    """Set an account's password."""
+    context.api.call("PUT", "users", login, "password", body={"password": read_password(from_stdin=password_stdin)})
+    print(f"the password of {login} is set")
+
+
+@user.command()
+@click.argument("login")
+@click.option("--keep-home", is_flag=True, help="Leave the home directory.")
+@YES
+@click.pass_obj
+def remove(context: Any, login: str, keep_home: bool, yes: bool) -> None:
+    """Remove an account with its containers, networks, volumes, images and home."""
+    view = context.api.call("GET", "users", login)
+    if not yes:
+        what = f"{view['containers']} containers, {view['networks']} networks, {view['volumes']} volumes"
+        home = "" if keep_home else f" and {view['home']}"
+        click.confirm(f"Remove {login} with {what}{home}?", abort=True)
+    context.api.call("DELETE", "users", login, keep_home=str(keep_home).lower())
+    print(f"{login} is removed")
+
+
+@click.group()
+def access() -> None:
+    """Who may use Docker here."""
+
+
+@access.command()
+@click.argument("login")
+@click.pass_obj
+def grant(context: Any, login: str) -> None:
+    """Give access; it works at once, in open shells too."""
+    context.api.call("PUT", "access", login)
+    print(f"{login} has access to Docker")
+
+
+@access.command()
+@click.argument("login")
+@click.pass_obj
+def revoke(context: Any, login: str) -> None:
+    """Take access away, at once; open sessions end."""
+    context.api.call("DELETE", "access", login)
+    print(f"{login} has no access to Docker any more")
+
+
+@access.command("list")
+@click.argument("login", required=False)
+@JSON
+@click.pass_obj
+def list_access(context: Any, login: str | None, as_json: bool) -> None:
+    """List who has access."""
+    items = [i for i in context.api.call("GET", "access")["items"] if login in (None, i["login"])]
+    if as_json:
+        show_json(items)
+        return
+    columns = ("login", "managed", "state", "profile")
+    table(columns, ([i[c] for c in columns] for i in items))

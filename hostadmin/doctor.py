@@ -1,0 +1,148 @@
+"""`hostadmin doctor`: is everything as it should be? Each finding says what to do. Looks, never mends."""
+
+import contextlib
+import fcntl
+import grp
+import http.client
+import os
+import shutil
+import socket
+import sqlite3
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hostadmin.core.errors import HostadminError
+from hostadmin.engine.client import Engine
+from hostadmin.host import engine_socket
+from hostadmin.settings import Settings
+
+API_LOWEST: Final = (1, 41)
+DISK_WARN: Final = 0.10
+DISK_FAIL_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: ``level`` is ok, warn or fail."""
+
+    level: str
+    subject: str
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding for JSON."""
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; works with the processes down too."""
+    checks = (_engine, _engine_socket, _guard, _service, _processes, _group, _database, _disk, _cgroups)
+    found = []
+    for check in checks:
+        try:
+            found.append(check(settings))
+        except PermissionError:
+            found.append(Finding("warn", check.__name__.strip("_"), "cannot be looked at: run doctor as root"))
+    return found
+
+
+def _engine(settings: Settings) -> Finding:
+    try:
+        version = Engine(settings.engine.socket).version()
+    except HostadminError:
+        return Finding("fail", "engine", f"nobody answers on {settings.engine.socket}: start the engine, or correct [engine] socket")
+    api = tuple(int(n) for n in version["ApiVersion"].split("."))
+    if api < API_LOWEST:
+        return Finding("fail", "engine", f"API {version['ApiVersion']} is older than 1.41: install Docker 20.10 or newer")
+    return Finding("ok", "engine", f"Docker {version['Version']}, API {version['ApiVersion']}")
+
+
+def _engine_socket(settings: Settings) -> Finding:
+    state = engine_socket.look(settings.engine.socket)
+    if state is None:
+        return Finding("warn", "engine socket", f"{settings.engine.socket} is not there")
+    if state.uid == 0 and not state.mode & 0o077:
+        return Finding("ok", "engine socket", "only root can reach it")
+    level = "warn" if not settings.engine.close_socket else "fail"
+    return Finding(level, "engine socket", f"{settings.engine.socket} has mode {state.mode:04o}: people can go past the guard; run `hostadmin serve`")
+
+
+def _ping(path: str, target: str) -> int | None:
+    connection = http.client.HTTPConnection("localhost", timeout=5)
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(5)
+        connection.sock.connect(path)
+        connection.request("GET", target)
+        return connection.getresponse().status
+    return None
+
+
+def _guard(settings: Settings) -> Finding:
+    status = _ping(settings.guard.socket, "/_ping")
+    if status is None:
+        return Finding("fail", "guard", f"nobody answers on {settings.guard.socket}: run `hostadmin serve`")
+    if status == 503:
+        return Finding("warn", "guard", "answers, but the engine does not")
+    return Finding("ok", "guard", f"answers on {settings.guard.socket}")
+
+
+def _service(settings: Settings) -> Finding:
+    status = _ping(settings.api.socket, "/readyz")
+    if status is None:
+        return Finding("fail", "service", f"nobody answers on {settings.api.socket}: run `hostadmin serve`")
+    return Finding("ok" if status == 200 else "warn", "service", "ready" if status == 200 else "runs, but is not ready: see engine and database")
+
+
+def _processes(settings: Settings) -> Finding:
+    database = settings.store.url.removeprefix("sqlite:///")
+    missing = []
+    for role in ("guard", "service"):
+        with contextlib.suppress(FileNotFoundError):
+            fd = os.open(f"{database}.{role}.lock", os.O_RDONLY)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(fd)
+        missing.append(role)
+    if missing:
+        return Finding("fail", "processes", f"not running: {', '.join(missing)}; run `hostadmin serve`")
+    return Finding("ok", "processes", "guard and service run")
+
+
+def _group(settings: Settings) -> Finding:
+    try:
+        entry = grp.getgrnam(settings.guard.group)
+    except KeyError:
+        return Finding("warn", "group", f"group {settings.guard.group!r} is missing; `hostadmin access grant` makes it")
+    return Finding("ok", "group", f"{settings.guard.group}: {len(entry.gr_mem)} members")
+
+
+def _database(settings: Settings) -> Finding:
+    path = settings.store.url.removeprefix("sqlite:///")
+    if not Path(path).exists():
+        return Finding("fail", "database", f"{path} is not there: run `hostadmin serve`")
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as raw:
+        result = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if result != "ok":
+        return Finding("fail", "database", f"{path} is damaged ({result}): stop hostadmin and restore a backup")
+    return Finding("ok", "database", f"{path}, SQLite {sqlite3.sqlite_version}")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = Path(settings.store.url.removeprefix("sqlite:///")).parent
+    if not folder.exists():
+        return Finding("warn", "disk", f"{folder} is not there yet")
+    usage = shutil.disk_usage(folder)
+    text = f"{usage.free >> 20} MiB free for the database"
+    if usage.free < DISK_FAIL_BYTES:
+        return Finding("fail", "disk", f"{text}: changes will be refused; free some space")
+    return Finding("warn" if usage.free < usage.total * DISK_WARN else "ok", "disk", text)
+
+
+def _cgroups(_settings: Settings) -> Finding:
+    version = 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
+    return Finding("ok", "cgroups", f"version {version}")

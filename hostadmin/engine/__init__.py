@@ -1,0 +1,1 @@
+"""The Docker Engine, for our own calls. Only importer of docker."""

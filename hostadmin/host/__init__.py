@@ -1,0 +1,1 @@
+"""Linux: accounts, groups, processes, /proc, sockets. Only starter of programs."""

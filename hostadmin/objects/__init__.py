@@ -1,0 +1,1 @@
+"""The ledger of Engine objects: resync, watcher, adoption, and what an administrator does with them."""

@@ -1,0 +1,144 @@
+"""Follow the engine's events and keep the ledger in step (``engine-api.md`` 6.9).
+
+One thread only reads and queues (the engine drops events for slow readers); another one applies. The
+stream's end, an engine restart or a gap leads to a full resync; nothing is believed from an event but
+*which* object changed: the engine is asked what it is now.
+"""
+
+import logging
+import queue
+import threading
+import time
+from typing import Any, Final
+
+from hostadmin.core.errors import HostadminError, NotFound
+from hostadmin.core.values import Kind
+from hostadmin.engine.client import Engine, EventStream
+from hostadmin.objects.resync import Found, network_found, put_found, resync
+from hostadmin.store import facts, objects
+from hostadmin.store.database import Database
+
+LOG = logging.getLogger("hostadmin.objects")
+RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
+SETTLE_SECONDS: Final = 0.2
+LAST_EVENT: Final = "engine.last_event"
+ENDINGS: Final = {("container", "destroy"), ("network", "destroy"), ("volume", "destroy")}
+STATES: Final = frozenset({"start", "die", "stop", "kill", "pause", "unpause", "restart", "oom", "rename", "update", "create"})
+
+
+class Watcher:
+    """Keeps the ledger in step with the engine for as long as it runs."""
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self.database = database
+        self.engine = engine
+        self.state = "stopped"
+        self.resynced_at: float | None = None
+        self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._stop = threading.Event()
+        self._stream: EventStream | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start to follow; returns at once."""
+        for target, name in ((self._follow, "engine-events"), (self._apply_all, "engine-ledger")):
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop; returns when nothing is written any more."""
+        self._stop.set()
+        if self._stream is not None:
+            self._stream.close()
+        self._queue.put(None)
+        self._threads[1].join(5)
+        self.state = "stopped"
+
+    def resync(self) -> int:
+        """Compare everything now; return how many objects appeared or went."""
+        changes = resync(self.database, self.engine)
+        self.resynced_at = time.time()
+        return changes
+
+    def _follow(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                self._follow_once()
+                failures = 0
+            except HostadminError as error:
+                if self.state != "waiting":
+                    LOG.warning("objects: %s", error.message)
+                self.state = "waiting"
+                failures += 1
+            self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+
+    def _follow_once(self) -> None:
+        """Subscribe first, then list, then read what comes."""
+        with self.database.read() as tx:
+            last = facts.get(tx, LAST_EVENT)
+        self._stream = self.engine.events(int(last) - 1 if last else int(time.time()))
+        self.resync()
+        if self.state == "waiting":
+            LOG.info("objects: the engine is back, the ledger has been compared in full")
+        self.state = "following"
+        for event in self._stream:
+            self._queue.put(event)
+            if self._stop.is_set():
+                return
+        self.state = "waiting"
+
+    def _apply_all(self) -> None:
+        while True:
+            event = self._queue.get()
+            if event is None:
+                return
+            try:
+                self._apply(event)
+            except HostadminError as error:
+                LOG.info("objects: %s; the next resync will put it right", error.message)
+            except Exception:
+                LOG.exception("objects: an event could not be applied")
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        kind, action = event.get("Type", ""), event.get("Action", "").partition(":")[0]
+        ref = (event.get("Actor") or {}).get("ID", "")
+        moment = event.get("time", 0)
+        if (kind, action) in ENDINGS:
+            self.database.write(lambda tx: (objects.mark_gone(tx, Kind(kind), [ref]), facts.put(tx, LAST_EVENT, moment)))
+        elif kind == "container" and action in STATES:
+            self._put_container(ref)
+        elif kind == "network" and action == "create":
+            item = network_found(self.engine.inspect_network(ref))
+            self.database.write(lambda tx: put_found(tx, Kind.NETWORK, item))
+        elif kind == "volume" and action == "create":
+            volume = self.engine.inspect_volume(ref)
+            item = Found(ref, ref, {"driver": volume["Driver"], "created": volume.get("CreatedAt")})
+            self.database.write(lambda tx: put_found(tx, Kind.VOLUME, item))
+        elif kind == "image" and action in ("tag", "untag", "delete", "load", "import", "pull", "commit"):
+            self._settle_images()
+
+    def _put_container(self, ref: str) -> None:
+        try:
+            found = self.engine.inspect_container(ref)
+        except NotFound:
+            return  # gone again; its destroy event follows
+        ports = sorted({f"{b['HostPort']}->{p}" for p, bs in (found["NetworkSettings"].get("Ports") or {}).items() for b in bs or []})
+        state = found["State"]
+        detail = {"image": found["Config"]["Image"], "state": state["Status"], "ports": ports,
+                  "restart": found["HostConfig"]["RestartPolicy"]["Name"] or "no", "restarts": found.get("RestartCount", 0)}
+        item = Found(found["Id"], found["Name"].removeprefix("/"), detail)
+        self.database.write(lambda tx: put_found(tx, Kind.CONTAINER, item))
+
+    def _settle_images(self) -> None:
+        """Many image events come together: wait a moment, drop the rest of the burst, compare once."""
+        time.sleep(SETTLE_SECONDS)
+        rest = []
+        while not self._queue.empty():
+            event = self._queue.get_nowait()
+            if event is None or event.get("Type") != "image":
+                rest.append(event)
+        for event in rest:
+            self._queue.put(event)
+        self.resync()

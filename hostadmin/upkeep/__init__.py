@@ -1,0 +1,1 @@
+"""Restart policies and cleanup: select (pure), plan, apply; the schedule as one table."""

@@ -1,0 +1,1 @@
+"""Accounts: names, credentials, and the service that makes, changes and removes them."""

@@ -1,0 +1,247 @@
+"""What stands on the disposable host: a private engine, hostadmin in front of it, and an eye that judges.
+
+The eye looks at the engine through its root-only socket, past hostadmin.
+"""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from tests.integration.classimages import make_images
+
+ENGINE_SOCKET: Final = "/run/engine.sock"
+GUARD_SOCKET: Final = "/run/docker.sock"
+STATE: Final = Path("/mnt/hostadmin")
+ROOT: Final = Path(__file__).resolve().parents[2]
+CONFIG: Final = """\
+[engine]
+socket = "{engine}"
+close_socket = {close}
+[guard]
+socket = "{guard}"
+[store]
+url = "sqlite:///{state}/db/hostadmin.db"
+[policy]
+profiles = "{root}/config/profiles.toml"
+[audit]
+directory = "{state}/audit"
+[upkeep]
+restarts_seconds = 2
+"""
+
+
+def until(what: str, found: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Ask until the answer is true and return it.
+
+    Raises:
+        AssertionError: it was not within ``seconds``.
+
+    """
+    end = time.monotonic() + seconds
+    while True:
+        answer = found()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last answer: {answer!r}")
+        time.sleep(0.05)
+
+
+class Eye:
+    """The Engine API through one socket, as the process that runs this (root: everything is seen)."""
+
+    def __init__(self, path: str = ENGINE_SOCKET) -> None:
+        self.path = path
+
+    def call(self, method: str, target: str, body: Any = None) -> tuple[int, Any]:
+        """Make one call; return status and the parsed answer (bytes if it is not JSON)."""
+        connection = _UnixConnection(self.path)
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
+            answer = connection.getresponse()
+            raw = answer.read()
+            return answer.status, _parsed(raw)
+        finally:
+            connection.close()
+
+    def get(self, target: str) -> Any:
+        """Return the answer of a GET that must succeed."""
+        status, found = self.call("GET", target)
+        assert status == 200, (target, status, found)  # noqa: PLR2004
+        return found
+
+    def up(self) -> bool:
+        """Tell whether it answers a ping."""
+        with suppress(OSError, http.client.HTTPException):
+            return self.call("GET", "/_ping")[0] == 200  # noqa: PLR2004
+        return False
+
+    def containers(self) -> dict[str, str]:
+        """Return all containers, name by full id."""
+        return {c["Id"]: c["Names"][0].lstrip("/") for c in self.get("/containers/json?all=1")}
+
+    def container(self, ref: str) -> dict[str, Any]:
+        """Return one container's inspect answer."""
+        found: dict[str, Any] = self.get(f"/containers/{quote(ref)}/json")
+        return found
+
+    def networks(self) -> dict[str, str]:
+        """Return all networks but the engine's own, name by full id."""
+        return {n["Id"]: n["Name"] for n in self.get("/networks") if n["Name"] not in ("bridge", "host", "none")}
+
+    def volumes(self) -> set[str]:
+        """Return the names of all volumes."""
+        return {v["Name"] for v in self.get("/volumes")["Volumes"] or []}
+
+    def tags(self) -> set[str]:
+        """Return all tags."""
+        return {t for i in self.get("/images/json") for t in i["RepoTags"] or [] if t != "<none>:<none>"}
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(self._path)
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        return raw
+
+
+class Engine:
+    """A private ``dockerd``; its state stays between ``stop`` and ``start``."""
+
+    def __init__(self, path: str = ENGINE_SOCKET, program: str = "dockerd") -> None:
+        self.path = path
+        self.eye = Eye(path)
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it and wait until it answers."""
+        Path("/mnt/docker").mkdir(exist_ok=True)
+        argv = [self._program, "--data-root", "/mnt/docker/data", "--exec-root", "/run/docker"]
+        argv += ["--pidfile", "/run/docker.pid", "--host", f"unix://{self.path}", "--log-level", "warn"]
+        argv += ["--cgroup-parent", os.environ["DHOST_CGROUP"]]
+        with Path("/mnt/docker/log").open("ab") as log:
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+        if wait:
+            until("the engine answers", self.eye.up, 30)
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+
+
+class Hostadmin:
+    """``hostadmin serve`` as a child, with its own configuration and state."""
+
+    def __init__(self, engine: str = ENGINE_SOCKET, guard: str = GUARD_SOCKET, *, close: bool = True) -> None:
+        self.guard = Eye(guard)
+        self.database = STATE / "db" / "hostadmin.db"
+        self.config = STATE / "hostadmin.toml"
+        self.command = str(ROOT / ".venv" / "bin" / "hostadmin")
+        self.log = STATE / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        Path("/run/hostadmin").mkdir(exist_ok=True)
+        text = CONFIG.format(engine=engine, guard=guard, state=STATE, root=ROOT, close=str(close).lower())
+        self.config.write_text(text)
+
+    def start(self) -> None:
+        """Start ``serve`` and wait until guard and service answer."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.command, "--config", str(self.config), "serve"], stdout=log, stderr=log, start_new_session=True
+            )
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until guard and service answer."""
+        try:
+            until("guard and service answer", lambda: self.guard.up() and self.run("user", "list").returncode == 0, 30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its log ends:\n{self.log.read_text()[-3000:]}") from None
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+            self.process = None
+
+    def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a ``hostadmin`` command as root."""
+        return subprocess.run(
+            [self.command, "--config", str(self.config), *argv], input=stdin, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    def ask(self, *argv: str) -> Any:
+        """Run a reading command with ``--json`` and return what it says."""
+        done = self.run(*argv, "--json")
+        assert done.returncode == 0, (argv, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def part(self, name: str) -> int:
+        """Return the pid of the ``guard`` or the ``service`` below ``serve``; 0 while there is none."""
+        assert self.process is not None
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with suppress(OSError, ValueError):
+                words = (entry / "cmdline").read_text().split("\0")
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == self.process.pid and name in words:
+                    return int(entry.name)
+        return 0
+
+    def kill(self, name: str) -> int:
+        """Kill ``guard`` or ``service`` with -9; return the pid it had."""
+        pid = until(f"there is a {name}", lambda: self.part(name))
+        os.kill(pid, signal.SIGKILL)
+        return int(pid)
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """Return rows of the database, read beside hostadmin."""
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10) as database:
+            return database.execute(query, values).fetchall()
+
+
+@contextmanager
+def make_stage(*, close: bool = True) -> Iterator[tuple[Engine, Hostadmin]]:
+    """Put up an engine with the class day's images and hostadmin in front of it; take both down at the end."""
+    engine = Engine()
+    engine.start()
+    try:
+        make_images(engine.path)
+        hostadmin = Hostadmin(close=close)
+        hostadmin.start()
+        try:
+            yield engine, hostadmin
+        finally:
+            hostadmin.stop()
+    finally:
+        for container in engine.eye.containers():
+            engine.eye.call("DELETE", f"/containers/{container}?force=1&v=1")
+        engine.stop()
