@@ -136,7 +136,9 @@ class SocketCloser:
         found = engine_socket.look(self.path)
         if found is None or found == CLOSED:
             return
-        entry = Entry(system_actor("system"), Action.ENGINE_SOCKET_CLOSE, Target("socket", None, self.path), "close_socket", found.as_dict())
+        entry = Entry(
+            system_actor("system"), Action.ENGINE_SOCKET_CLOSE, Target("socket", None, self.path), "close_socket", found.as_dict()
+        )
         intent = self.journal.intent(entry, also=lambda tx: facts.put(tx, ENGINE_SOCKET_FACT, found.as_dict()))
         engine_socket.put(self.path, CLOSED)
         self.journal.outcome(intent, "ok")

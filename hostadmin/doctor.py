@@ -65,7 +65,9 @@ def _engine_socket(settings: Settings) -> Finding:
     if state.uid == 0 and not state.mode & 0o077:
         return Finding("ok", "engine socket", "only root can reach it")
     level = "warn" if not settings.engine.close_socket else "fail"
-    return Finding(level, "engine socket", f"{settings.engine.socket} has mode {state.mode:04o}: people can go past the guard; run `hostadmin serve`")
+    return Finding(
+        level, "engine socket", f"{settings.engine.socket} has mode {state.mode:04o}: people can go past the guard; run `hostadmin serve`"
+    )
 
 
 def _ping(path: str, target: str) -> int | None:
@@ -92,7 +94,9 @@ def _service(settings: Settings) -> Finding:
     status = _ping(settings.api.socket, "/readyz")
     if status is None:
         return Finding("fail", "service", f"nobody answers on {settings.api.socket}: run `hostadmin serve`")
-    return Finding("ok" if status == 200 else "warn", "service", "ready" if status == 200 else "runs, but is not ready: see engine and database")
+    return Finding(
+        "ok" if status == 200 else "warn", "service", "ready" if status == 200 else "runs, but is not ready: see engine and database"
+    )
 
 
 def _processes(settings: Settings) -> Finding:

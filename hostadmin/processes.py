@@ -34,7 +34,8 @@ class AlreadyRunning(Failed):
 def configure_logging() -> None:
     """One line per message on standard error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    for noisy in ("apscheduler", "alembic", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def take_role(settings: Settings, role: str) -> int:

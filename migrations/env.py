@@ -3,6 +3,7 @@
 import os
 
 from alembic import context
+
 from hostadmin.store.database import Database
 from hostadmin.store.tables import METADATA
 

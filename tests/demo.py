@@ -64,7 +64,12 @@ def announce(person: Person, section: Section) -> None:
 def play(hostadmin: Hostadmin, students: tuple[str, ...]) -> int:
     """Play the day; return how many students' days went as in the log."""
     people = [
-        Person(login, path=(OLD_CLI, NEW_CLI)[n % 2], trainer_path=f"{ROOT}/.venv/bin", trainer_environ={"HOSTADMIN_CONFIG": str(hostadmin.config)})
+        Person(
+            login,
+            path=(OLD_CLI, NEW_CLI)[n % 2],
+            trainer_path=f"{ROOT}/.venv/bin",
+            trainer_environ={"HOSTADMIN_CONFIG": str(hostadmin.config)},
+        )
         for n, login in enumerate(students)
     ]
     good = 0

@@ -58,7 +58,9 @@ def admin(request: Request) -> Actor:
     """
     actor = actor_of(request)
     if not actor.admin:
-        raise Forbidden("This is for the administrator: run it as root (sudo) on the host. Your own things: `hostadmin me`.", key="not-admin")
+        raise Forbidden(
+            "This is for the administrator: run it as root (sudo) on the host. Your own things: `hostadmin me`.", key="not-admin"
+        )
     return actor
 
 

@@ -51,7 +51,7 @@ class Action(StrEnum):
     USER_LOCK = "user.lock"
     USER_UNLOCK = "user.unlock"
     USER_REMOVE = "user.remove"
-    USER_PASSWD = "user.passwd"
+    USER_PASSWD = "user.passwd"  # noqa: S105  # the action, not a password
     ACCESS_GRANT = "access.grant"
     ACCESS_REVOKE = "access.revoke"
     OWNER_SET = "owner.set"

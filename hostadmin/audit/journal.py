@@ -64,9 +64,7 @@ class Journal:
         self.proc = proc
         self.boot = process_start()
 
-    def submit_intent(
-        self, entry: Entry, *, also: Callable[[Tx], object] | None = None
-    ) -> "Future[Intent]":
+    def submit_intent(self, entry: Entry, *, also: Callable[[Tx], object] | None = None) -> "Future[Intent]":
         """Queue an intent and the ledger rows that it claims; the future is done when it is durable."""
 
         def work(tx: Tx) -> Intent:
@@ -100,9 +98,7 @@ class Journal:
 
         return self.database.submit(work)
 
-    def submit_recovery(
-        self, record: dict[str, Any], status: str, *, also: Callable[[Tx], object] | None = None
-    ) -> "Future[None]":
+    def submit_recovery(self, record: dict[str, Any], status: str, *, also: Callable[[Tx], object] | None = None) -> "Future[None]":
         """Queue the verdict on an intent that an earlier run left open: done, not-done or unknown."""
 
         def work(tx: Tx) -> None:
@@ -129,9 +125,7 @@ class Journal:
 
     def submit_event(self, entry: Entry, *, decision: str = "deny", status: str | None = None) -> "Future[int]":
         """Queue a single record: a refusal, or something that was noticed."""
-        return self.database.submit(
-            lambda tx: rows.append(tx, {**self._values(entry, stage="event", decision=decision), "status": status})
-        )
+        return self.database.submit(lambda tx: rows.append(tx, {**self._values(entry, stage="event", decision=decision), "status": status}))
 
     def intent(self, entry: Entry, *, also: Callable[[Tx], object] | None = None) -> Intent:
         """Record an intent and wait until it is durable.

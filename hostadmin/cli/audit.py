@@ -40,7 +40,16 @@ def audit() -> None:
 @click.option("--limit", default=100, show_default=True, help="The newest so many.")
 @JSON
 @click.pass_obj
-def list_records(context: Any, actor: str | None, action: str | None, object_: str | None, since: str | None, decision: str | None, limit: int, as_json: bool) -> None:
+def list_records(
+    context: Any,
+    actor: str | None,
+    action: str | None,
+    object_: str | None,
+    since: str | None,
+    decision: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """List records, oldest first."""
     query = {"actor": actor, "action": action, "object": object_, "since": since, "decision": decision, "limit": limit}
     items = context.api.call("GET", "audit", **query)["items"]

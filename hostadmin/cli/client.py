@@ -52,11 +52,14 @@ class Client:
             raw = answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(
-                f"The service does not answer on {self.path}: start it with `hostadmin serve` (or `sudo make run`).", key="service-unavailable"
+                f"The service does not answer on {self.path}: start it with `hostadmin serve` (or `sudo make run`).",
+                key="service-unavailable",
             ) from error
         finally:
             connection.close()
         value = json.loads(raw) if raw else None
         if answer.status >= 400:
-            raise ApiError((value or {}).get("detail", f"status {answer.status}"), key=(value or {}).get("type", "").rpartition(":")[2] or "failed")
+            raise ApiError(
+                (value or {}).get("detail", f"status {answer.status}"), key=(value or {}).get("type", "").rpartition(":")[2] or "failed"
+            )
         return value

@@ -71,7 +71,10 @@ def show_network(view: dict[str, Any]) -> None:
     keys = ("name", "ref", "owner", "attribution", "driver", "bridge", "subnet", "gateway", "internal")
     pairs((k.replace("ref", "id"), view[k]) for k in keys)
     print("\nwho is on it")
-    table(("container", "id", "address", "mac", "owner"), ([m["container"], short(m["id"]), m["address"], m["mac"], m["owner"]] for m in view["members"]))
+    table(
+        ("container", "id", "address", "mac", "owner"),
+        ([m["container"], short(m["id"]), m["address"], m["mac"], m["owner"]] for m in view["members"]),
+    )
 
 
 def _show(kind: str, view: dict[str, Any], *, as_json: bool) -> None:

@@ -44,7 +44,10 @@ def cleanup() -> None:
 
 def _print_plan(plan: dict[str, Any]) -> None:
     columns = ("container", "id", "owner", "image", "why", "size", "status", "message")
-    rows = [[i["container"], short(i["id"]), i["owner"], i["image"], i["why"], size(i["size"]), i["status"], i["message"]] for i in plan["items"]]
+    rows = [
+        [i["container"], short(i["id"]), i["owner"], i["image"], i["why"], size(i["size"]), i["status"], i["message"]]
+        for i in plan["items"]
+    ]
     table(columns, rows)
     print(f"\nplan {plan['id']}: {len(rows)} containers, {size(plan['size'])}")
 
@@ -99,7 +102,10 @@ def list_jobs(context: Any, as_json: bool) -> None:
     if as_json:
         show_json(items)
         return
-    table(("name", "trigger", "next", "last", "description"), ([i["name"], i["trigger"], i["next_run"], (i["last_run"] or {}).get("status"), i["description"]] for i in items))
+    table(
+        ("name", "trigger", "next", "last", "description"),
+        ([i["name"], i["trigger"], i["next_run"], (i["last_run"] or {}).get("status"), i["description"]] for i in items),
+    )
 
 
 @job.command("run")

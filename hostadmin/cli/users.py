@@ -16,12 +16,15 @@ def _show(view: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(view)
         return
-    pairs((key, view[key]) for key in ("login", "uid", "name", "profile", "state", "docker", "expires", "home", "containers", "networks", "volumes", "drift"))
+    pairs(
+        (key, view[key])
+        for key in ("login", "uid", "name", "profile", "state", "docker", "expires", "home", "containers", "networks", "volumes", "drift")
+    )
 
 
 def read_password(*, from_stdin: bool) -> str:
-    """Read a password: one line of standard input, or twice from the terminal without showing it."""
-    if from_stdin:
+    """Read a password: twice from a terminal without showing it, else one line of standard input."""
+    if from_stdin or not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
@@ -41,7 +44,9 @@ def user() -> None:
 @click.option("--password-stdin", is_flag=True, help="Set the password that is read from standard input.")
 @JSON
 @click.pass_obj
-def add(context: Any, login: str, name: str, profile: str | None, docker: bool, expires: str | None, password_stdin: bool, as_json: bool) -> None:
+def add(
+    context: Any, login: str, name: str, profile: str | None, docker: bool, expires: str | None, password_stdin: bool, as_json: bool
+) -> None:
     """Make an account; doing it twice does it once."""
     body: dict[str, Any] = {"login": login, "name": name, "profile": profile, "docker": docker, "expires": expires}
     if password_stdin:

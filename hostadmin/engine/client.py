@@ -78,7 +78,9 @@ class Engine:
         """Return a container's inspect, with ``SizeRw`` if ``size``."""
         if not size:
             return self._call(lambda c: c.inspect_container(ref))
-        return self._call(lambda c: c._result(c._get(c._url("/containers/{0}/json", ref), params={"size": "1"}), json=True))  # noqa: SLF001  # docker-py has no such parameter
+        return self._call(
+            lambda c: c._result(c._get(c._url("/containers/{0}/json", ref), params={"size": "1"}), json=True)
+        )  # docker-py has no such parameter
 
     def start_container(self, ref: str) -> None:
         """Start a container."""

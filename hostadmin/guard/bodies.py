@@ -69,9 +69,7 @@ CONFIG: Final = {
 }
 ENDPOINT: Final = record(
     {
-        "IPAMConfig": record(
-            {"IPv4Address": ADDRESS, "IPv6Address": ADDRESS, "LinkLocalIPs": items(ADDRESS)}
-        ),
+        "IPAMConfig": record({"IPv4Address": ADDRESS, "IPv6Address": ADDRESS, "LinkLocalIPs": items(ADDRESS)}),
         "Links": neutral("links reach other containers by the legacy way; use a network"),
         "Aliases": items(text(253, r"[A-Za-z0-9_][A-Za-z0-9_.-]*")),
         "GwPriority": integer(-(2**31), 2**31 - 1),
@@ -162,9 +160,7 @@ HOST_CONFIG: Final = record(
         "ContainerIDFile": dropped,
         "LogConfig": record({"Type": text(64), "Config": mapping(text(4096))}),
         "NetworkMode": SHORT,
-        "PortBindings": mapping(
-            nullable(items(record({"HostIp": ADDRESS, "HostPort": text(11, r"[0-9]*(-[0-9]+)?")}), 100)), PORT
-        ),
+        "PortBindings": mapping(nullable(items(record({"HostIp": ADDRESS, "HostPort": text(11, r"[0-9]*(-[0-9]+)?")}), 100)), PORT),
         "RestartPolicy": RESTART_POLICY,
         "AutoRemove": boolean,
         "VolumeDriver": text(64, "|local"),

@@ -201,6 +201,4 @@ def _below(peer: Peer, init: int) -> bool:
         roots = read_cgroups(init)
     except OSError:
         return False
-    return bool(peer.cgroups) and all(
-        any(path == root or path.startswith(f"{root}/") for root in roots) for path in peer.cgroups
-    )
+    return bool(peer.cgroups) and all(any(path == root or path.startswith(f"{root}/") for root in roots) for path in peer.cgroups)

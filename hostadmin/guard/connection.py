@@ -15,7 +15,7 @@ from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.routes import match
 from hostadmin.guard.rules import apply
 from hostadmin.guard.strictjson import dump_json
-from hostadmin.guard.target import VERSION_HIGHEST, dotted, parse_target
+from hostadmin.guard.target import dotted, parse_target
 from hostadmin.guard.upstream import Upstream, unreachable
 from hostadmin.host.peers import Peer, identify
 
@@ -99,6 +99,11 @@ class Connection(Channel):
             if exchange.answered or self.lost:
                 raise Gone(str(error)) from error
             await self._refuse(unreachable() if isinstance(error, Gone) else _from_error(error), exchange)
+        except Exception:
+            LOG.exception("guard: %s failed", exchange.route.operation)
+            if exchange.answered or self.lost:
+                raise
+            await self._refuse(Refusal(500, "hostadmin: the guard failed; tell an administrator to look at its log", "failed"), exchange)
         finally:
             self.guard.exchanges.discard(exchange)
         return exchange.keep and exchange.body.done
@@ -119,7 +124,7 @@ class Connection(Channel):
         """Ask the engine for a container by its full id."""
         response = await self.upstream.request("GET", f"/containers/{container}/json")
         value = await response.json()
-        return value if response.status == 200 and isinstance(value, dict) else None  # noqa: PLR2004
+        return value if response.status == 200 and isinstance(value, dict) else None
 
     async def _refuse(self, refusal: Refusal, exchange: Exchange | None) -> None:
         """Record a refusal and answer it in the Engine's own error form."""
@@ -133,9 +138,7 @@ class Connection(Channel):
             exchange.keep = keep
         head = (
             f"HTTP/1.1 {refusal.status} Refused\r\nApi-Version: {dotted(self.guard.offered_version)}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            + ("" if keep else "Connection: close\r\n")
-            + "\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" + ("" if keep else "Connection: close\r\n") + "\r\n"
         )
         silent = exchange is not None and exchange.head.method == "HEAD"
         self.write(head.encode("ascii") + (b"" if silent else body))
@@ -143,7 +146,7 @@ class Connection(Channel):
     async def _record(self, refusal: Refusal, exchange: Exchange | None) -> None:
         detail = {"status": refusal.status, "message": refusal.message[:2000]}
         if exchange is not None:
-            entry = exchange.entry(exchange.guard.target_of(exchange), rule=refusal.rule, **detail)
+            entry = exchange.entry(exchange.guard.target_of(exchange), rule=refusal.rule, detail=detail)
         else:
             assert self.peer is not None  # noqa: S101
             actor = self.guard.callers.actor(self.peer, None, admin=False)

@@ -5,12 +5,13 @@ last byte of the answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Intent, Target
 from hostadmin.core.errors import HostadminError
+from hostadmin.core.ids import new_id
 from hostadmin.guard.callers import Caller
 from hostadmin.guard.channel import Body, Channel, Gone
 from hostadmin.guard.framing import RequestHead
@@ -91,9 +92,8 @@ class Exchange:
             raise malformed("the body took too long", status=408, close=True) from None
         except ValueError as error:
             raise malformed(str(error), close=True) from None
-        if optional and not data.strip():
-            return {}
-        return schema(parse_json(data), "")
+        value = parse_json(data) if data.strip() or not optional else None
+        return {} if value is None and optional else schema(value, "")
 
     async def read_nothing(self) -> None:
         """Read and drop the body of an operation that has none (an engine ignores it too)."""
@@ -124,10 +124,10 @@ class Exchange:
 
         """
         response = await self.ask("GET", *segments, query=query)
-        if response.status == 404:  # noqa: PLR2004
+        if response.status == 404:
             await response.read()
             return None
-        if response.status >= 400:  # noqa: PLR2004
+        if response.status >= 400:
             raise Refusal(response.status, await response.message(), "engine", recorded=False)
         return await response.json()
 
@@ -162,7 +162,7 @@ class Exchange:
 
     async def send_response(self, response: Response, data: bytes | None = None) -> None:
         """Pass on an answer of the engine as a whole, or with another body."""
-        if response.status >= 400:  # noqa: PLR2004
+        if response.status >= 400:
             self.send_json(response.status, {"message": self.clean(await response.message())})
             return
         body = await response.read() if data is None else data
@@ -183,7 +183,7 @@ class Exchange:
             before_end: done before the last byte (an outcome that must be durable).
 
         """
-        if response.status >= 400 or response.head.status in (204, 304):  # noqa: PLR2004
+        if response.status >= 400 or response.head.status in (204, 304):
             await self.send_response(response)
             return
         self.start_answer(response.status, passed_fields(response), response.head.length)
@@ -223,16 +223,14 @@ class Exchange:
             The engine's channel of a granted stream.
 
         """
-        granted = response.status == 101 or (  # noqa: PLR2004
-            response.status == 200 and not response.head.chunked and response.head.length is None  # noqa: PLR2004
-        )
+        granted = response.status == 101 or (response.status == 200 and not response.head.chunked and response.head.length is None)
         if not granted:
             await self.send_response(response)
             return None
         self.answered = True
         self.keep = False
         kind = response.head.get("content-type") or RAW_STREAM
-        if self.head.upgrade == "tcp" and response.status == 101:  # noqa: PLR2004
+        if self.head.upgrade == "tcp" and response.status == 101:
             head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {kind}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n"
@@ -247,12 +245,20 @@ class Exchange:
 
     # -- the record -------------------------------------------------------------------------
 
-    def entry(self, target: Target, *, action: Action | None = None, rule: str | None = None, **detail: Any) -> Entry:
+    def entry(
+        self,
+        target: Target,
+        *,
+        action: Action | None = None,
+        rule: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+        req: str | None = None,
+    ) -> Entry:
         """Return a record of this request; ``detail`` must hold no secret."""
         chosen = action or self.route.action or Action.OPERATION_REFUSE
-        known = {k: v for k, v in detail.items() if v not in (None, "", [], {})}
+        known = {k: v for k, v in (detail or {}).items() if v not in (None, "", [], {})}
         default = self.caller.profile.name if self.caller.profile else "admin"
-        return Entry(self.caller.actor, chosen, target, rule or f"{self.route.operation}@{default}", known)
+        return Entry(self.caller.actor, chosen, target, rule or f"{self.route.operation}@{default}", known, req or new_id())
 
     async def intend(self, entry: Entry, *, also: Callable[[Tx], object] | None = None) -> Intent:
         """Record an intent, and ledger rows that must be there before the engine acts; wait until durable.
@@ -279,10 +285,10 @@ class Exchange:
         *,
         target: Target | None = None,
         also: Callable[[Tx], object] | None = None,
-        **detail: Any,
+        detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Record an outcome with its ledger rows; wait until durable."""
-        known = {k: v for k, v in detail.items() if v not in (None, "")}
+        known = {k: v for k, v in (detail or {}).items() if v not in (None, "")}
         future = self.guard.journal.submit_outcome(intent, status, target=target, detail=known, also=also)
         try:
             await asyncio.shield(asyncio.wrap_future(future))
@@ -299,7 +305,7 @@ class Exchange:
         query: Query | None = None,
         body: Any = None,
         done: Callable[[Tx], object] | None = None,
-        **detail: Any,
+        detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Carry out one recorded change and pass on the engine's answer.
 
@@ -313,15 +319,15 @@ class Exchange:
             detail: what the record says of it.
 
         """
-        intent = await self.intend(self.entry(target, **detail))
+        intent = await self.intend(self.entry(target, detail=detail))
         try:
             response = await self.ask(method, *segments, query=query, body=body)
             data = await response.read()
         except BaseException:
             await self.conclude(intent, "unknown")
             raise
-        ok = response.status < 400  # noqa: PLR2004
-        await self.conclude(intent, "ok" if ok else "error", also=done if ok else None, http=response.status)
+        ok = response.status < 400
+        await self.conclude(intent, "ok" if ok else "error", also=done if ok else None, detail={"http": response.status})
         if not ok:
             self.send_json(response.status, {"message": self.clean(error_message(data))})
             return

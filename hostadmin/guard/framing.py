@@ -143,7 +143,7 @@ def parse_response_head(raw: bytes, *, method: str) -> ResponseHead:
     values = dict(fields)
     status = int(line[1])
     keep_alive = "close" not in values.get("connection", "").lower() and raw.startswith(b"HTTP/1.1")
-    if method == "HEAD" or status in (204, 304) or status < 200:  # noqa: PLR2004  # RFC 9112 6.3
+    if method == "HEAD" or status in (204, 304) or status < 200:  # RFC 9112 6.3
         return ResponseHead(status, fields, 0, chunked=False, keep_alive=keep_alive)
     if values.get("transfer-encoding", "").lower() == "chunked":
         return ResponseHead(status, fields, None, chunked=True, keep_alive=keep_alive)

@@ -10,7 +10,9 @@ from hostadmin.guard.target import Query
 
 FALSE: Final = ("", "0", "no", "false", "none")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
-_TIME: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,18}(Z|[+-][0-9]{2}:[0-9]{2})?|([0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns))+|")
+_TIME: Final = re.compile(
+    r"[0-9]{1,12}(\.[0-9]{1,9})?|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,18}(Z|[+-][0-9]{2}:[0-9]{2})?|([0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns))+|"
+)
 VALUE_LIMIT: Final = 65536
 
 Filters = dict[str, list[str]]
@@ -77,7 +79,7 @@ def _convert(name: str, text: str, kind: str) -> Any:
         raise malformed(f"query parameter {name!r} must be a time")
     if kind == "f":
         return parse_filters(text)
-    if any(c < " " and c != "\t" and name not in ("changes",) for c in text):
+    if any(c < " " and c != "\t" and name != "changes" for c in text):
         raise malformed(f"query parameter {name!r} holds control characters")
     return text
 
@@ -91,13 +93,10 @@ def parse_filters(text: str) -> Filters:
         raise malformed("filters must be an object")
     found: Filters = {}
     for key, given in value.items():
-        if isinstance(given, dict):
-            given = list(given)
-        if isinstance(given, str):
-            given = [given]
-        if not isinstance(given, list) or not all(type(v) in (str, bool, int) for v in given):
+        values = list(given) if isinstance(given, dict) else [given] if isinstance(given, str) else given
+        if not isinstance(values, list) or not all(type(v) in (str, bool, int) for v in values):
             raise malformed(f"filter {key[:64]!r} must be a list of text")
-        found[key] = [str(v).lower() if isinstance(v, bool) else str(v) for v in given]
+        found[key] = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
     return found
 
 

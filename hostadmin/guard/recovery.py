@@ -99,6 +99,6 @@ async def _removed(upstream: Upstream, record: dict[str, Any]) -> Verdict:
     path = {Kind.CONTAINER: f"/containers/{ref}/json", Kind.NETWORK: f"/networks/{ref}", Kind.VOLUME: f"/volumes/{ref}"}
     response = await upstream.request("GET", PREFIX + path[kind])
     await response.read()
-    if response.status != 404:  # noqa: PLR2004
+    if response.status != 404:
         return "not-done", None
     return "done", lambda tx: objects.mark_gone(tx, kind, [ref])

@@ -8,7 +8,7 @@ RULE_OWNERSHIP: Final = "ownership"  # not there, or not yours
 RULE_ENGINE: Final = "engine"  # the engine cannot be reached
 
 
-class Refusal(Exception):  # noqa: N818  # a refusal is an answer, not an error
+class Refusal(Exception):  # a refusal is an answer, not an error
     """A request that is not forwarded.
 
     Args:
@@ -20,9 +20,7 @@ class Refusal(Exception):  # noqa: N818  # a refusal is an answer, not an error
 
     """
 
-    def __init__(
-        self, status: int, message: str, rule: str, *, recorded: bool = True, close: bool = False
-    ) -> None:
+    def __init__(self, status: int, message: str, rule: str, *, recorded: bool = True, close: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.message = message

@@ -11,7 +11,7 @@ from typing import Any, Final
 from hostadmin.guard.refusal import malformed
 
 Type = Callable[[Any, str], Any]
-NEUTRAL: Final = ("", 0, False, [], {}, None, {"Name": ""}, {"Network": ""})
+NEUTRAL: Final[tuple[Any, ...]] = ("", 0, False, [], {}, None, {"Name": ""}, {"Network": ""})
 
 
 def text(limit: int = 4096, pattern: str | None = None) -> Type:
@@ -131,7 +131,7 @@ def record(members: Mapping[str, Type], *, keep_null: frozenset[str] = frozenset
         if unknown:
             prefix = f"{path}." if path else ""
             raise malformed("unknown field: " + ", ".join(prefix + name[:64] for name in sorted(unknown)))
-        checked = {}
+        checked: dict[str, Any] = {}
         for name, of in members.items():
             given = value.get(name)
             if given is None:

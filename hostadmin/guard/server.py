@@ -70,9 +70,7 @@ class Guard:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             for exchange in list(self.exchanges):
-                if not self.callers.still_admitted(exchange.caller) or (
-                    exchange.client.eof and exchange.client.hung_up()
-                ):
+                if not self.callers.still_admitted(exchange.caller) or (exchange.client.eof and exchange.client.hung_up()):
                     partner = exchange.client.partner
                     exchange.upstream.close()
                     exchange.client.abort()

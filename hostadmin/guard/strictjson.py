@@ -1,4 +1,4 @@
-"""JSON from callers: one value, no duplicate keys, no floats, bounded (``engine-api.md`` 1.4 J1–J5).
+"""JSON from callers: one value, no duplicate keys, no floats, bounded (``engine-api.md`` 1.4 J1 to J5).
 
 What comes out holds only ``None``, ``bool``, ``int`` within int64, ``str``, ``list`` and ``dict``.
 """
@@ -52,7 +52,7 @@ def _no_float(text: str) -> NoReturn:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 20 or not -INT64 <= int(text) < INT64:  # noqa: PLR2004  # digits of int64
+    if len(text) > 20 or not -INT64 <= int(text) < INT64:  # digits of int64
         raise ValueError("a number is too large")
     return int(text)
 
@@ -80,7 +80,7 @@ def _check(value: Json, where: str) -> None:
 
 
 def _check_text(text: str, where: str) -> None:
-    if "\0" in text or not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+    if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
         raise malformed(f"{where} holds text with NUL or a lone surrogate")
 
 

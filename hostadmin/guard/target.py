@@ -1,6 +1,6 @@
 """The request target: segments, version, query; parsed once, strictly, and written anew.
 
-Rules: ``engine-api.md`` 1.3 T3–T7 and 1.5. Segments are split before decoding; an escape is legal only
+Rules: ``engine-api.md`` 1.3 T3 to T7 and 1.5. Segments are split before decoding; an escape is legal only
 where a route captures a parameter; a parameter is decoded once and must then match its grammar.
 """
 
@@ -51,9 +51,7 @@ def _version(text: str) -> tuple[int, int]:
             f"client version {number} is too old. Minimum supported API version is "
             f"{dotted(VERSION_LOWEST)}, please upgrade your client to a newer version"
         )
-    raise malformed(
-        f"client version {number} is too new. Maximum supported API version is {dotted(VERSION_HIGHEST)}"
-    )
+    raise malformed(f"client version {number} is too new. Maximum supported API version is {dotted(VERSION_HIGHEST)}")
 
 
 def dotted(version: tuple[int, int]) -> str:

@@ -142,7 +142,7 @@ class Upstream:
                 head = parse_response_head(raw, method=method)
             except ValueError as error:
                 raise Gone(str(error)) from error
-            if head.status >= 200 or head.status == SWITCHING:  # noqa: PLR2004  # skip 100 Continue
+            if head.status >= 200 or head.status == SWITCHING:  # skip 100 Continue
                 break
         until_eof = head.length is None and not head.chunked
         return Response(head, Body(channel, head.length, chunked=head.chunked, until_eof=until_eof))
@@ -203,9 +203,7 @@ async def _send(channel: Channel, stream: AsyncIterator[bytes]) -> None:
         raise
 
 
-def _request_head(
-    method: str, target: str, *, body: bytes | None, chunked: bool, fields: Iterable[tuple[str, str]]
-) -> bytes:
+def _request_head(method: str, target: str, *, body: bytes | None, chunked: bool, fields: Iterable[tuple[str, str]]) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", "Host: docker", "User-Agent: hostadmin"]
     lines += [f"{name}: {value}" for name, value in fields]
     if body is not None:

@@ -98,7 +98,7 @@ def shadow(login: str) -> Shadow | None:
         fields = line.split(":")
         if fields[0] == login:
             locked = fields[1].startswith("!") or fields[1] in ("*", "x")
-            day = int(fields[7]) if len(fields) > 7 and fields[7] else None  # noqa: PLR2004
+            day = int(fields[7]) if len(fields) > 7 and fields[7] else None
             return Shadow(fields[1].lstrip("!")[:3], locked, day)
     return None
 
@@ -172,9 +172,11 @@ def verify(login: str, *, uid: int, gid: int, home: str) -> None:
     """
     account = find(login)
     if account is None or (account.uid, account.gid, account.home) != (uid, gid, home) or shadow(login) is None:
-        raise Failed(f"The account {login} is not in the account files as it should be; see `hostadmin doctor`.", key="account-verification")
+        raise Failed(
+            f"The account {login} is not in the account files as it should be; see `hostadmin doctor`.", key="account-verification"
+        )
     found = os.lstat(home)
-    if found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004
+    if found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:
         os.chmod(home, 0o700)
         if found.st_uid != uid:
             raise Failed(f"{home} does not belong to {login} after useradd.", key="account-verification")

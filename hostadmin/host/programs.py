@@ -50,7 +50,7 @@ def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Complet
     if program is None:
         raise ProgramFailed(f"The program {argv[0]} is missing on this host; install it.", code=127, stderr="")
     try:
-        done = subprocess.run(  # noqa: S603  # a list, from our own tables
+        done = subprocess.run(  # a list, from our own tables
             [program, *argv[1:]],
             input=stdin,
             capture_output=True,

@@ -47,11 +47,14 @@ def read_listing(engine: Engine) -> Listing:
     found = listing.found
     found[Kind.CONTAINER] = {c["Id"]: container_found(c) for c in engine.list_containers()}
     found[Kind.NETWORK] = {n["Id"]: network_found(n) for n in engine.list_networks()}
-    found[Kind.VOLUME] = {v["Name"]: Found(v["Name"], v["Name"], {"driver": v["Driver"], "created": v.get("CreatedAt")}) for v in engine.list_volumes()}
+    found[Kind.VOLUME] = {
+        v["Name"]: Found(v["Name"], v["Name"], {"driver": v["Driver"], "created": v.get("CreatedAt")}) for v in engine.list_volumes()
+    }
     found[Kind.IMAGE] = {}
     for image in engine.list_images():
         names = [r.tagged for t in image.get("RepoTags") or [] if (r := parse_reference(t)) is not None]
-        listing.tags.update(dict.fromkeys(names, image["Id"]))
+        for name in names:
+            listing.tags[name] = image["Id"]
         detail = {"tags": [familiar(n) for n in names], "size": image.get("Size", 0)}
         found[Kind.IMAGE][image["Id"]] = Found(image["Id"], familiar(names[0]) if names else "", detail)
     return listing
@@ -106,7 +109,7 @@ def _own_side_effects(tx: Tx, listing: Listing) -> None:
     known = objects.owners(tx, Kind.VOLUME)
     for item in listing.found[Kind.CONTAINER].values():
         for name in item.volumes:
-            if len(name) == 64 and name not in known and item.ref in owners:  # noqa: PLR2004  # generated name
+            if len(name) == 64 and name not in known and item.ref in owners:  # generated name
                 objects.put(tx, Kind.VOLUME, name, name=name, owner_id=owners[item.ref], attribution=Attribution.SIDE_EFFECT)
 
 

@@ -1,7 +1,7 @@
 """What an administrator sees of objects and does with them; every change is recorded before it is done."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ class Objects:
 
     # -- looking ----------------------------------------------------------------------------
 
-    def list(self, kind: Kind, *, owner: str | None = None) -> "list[dict[str, Any]]":
+    def list(self, kind: Kind, *, owner: str | None = None) -> Sequence[dict[str, Any]]:
         """Return the present objects of a kind, of one owner (login) if given.
 
         Raises:
@@ -144,9 +144,15 @@ class Objects:
         parsed = parse_restart_policy(policy)
         if parsed is None:
             raise Invalid(f"{policy!r} is no restart policy: use no, on-failure[:N], unless-stopped or always.", key="restart-policy")
-        self._container(actor, Action.CONTAINER_UPDATE, ref, lambda full: self.engine.update_restart(full, parsed.name, parsed.retries), restart=str(parsed))
+        self._container(
+            actor,
+            Action.CONTAINER_UPDATE,
+            ref,
+            lambda full: self.engine.update_restart(full, parsed.name, parsed.retries),
+            restart=str(parsed),
+        )
 
-    def remove_all_of(self, actor: Actor, user_id: str) -> "list[str]":
+    def remove_all_of(self, actor: Actor, user_id: str) -> Sequence[str]:
         """Remove everything an account owns: containers, networks, volumes, tags; return what stayed and why."""
         problems = []
         for kind in (Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME):
@@ -156,13 +162,13 @@ class Objects:
                 try:
                     self._remove(actor, found)
                 except NotFound:
-                    self.database.write(lambda tx, found=found: objects.mark_gone(tx, found.kind, [found.ref]))
+                    self._mark_gone(found)
                 except HostadminError as error:
                     problems.append(f"{kind} {found.name}: {error.message}")
         problems += self._remove_images_of(actor, user_id)
         return problems
 
-    def _remove_images_of(self, actor: Actor, user_id: str) -> "list[str]":
+    def _remove_images_of(self, actor: Actor, user_id: str) -> Sequence[str]:
         problems = []
         with self.database.read() as tx:
             tags = sorted(t for t, o in images.tag_owners(tx).items() if o == user_id)
@@ -179,8 +185,17 @@ class Objects:
             except HostadminError as error:
                 self.journal.outcome(intent, "error", detail={"message": error.message})
                 problems.append(f"image {ref}: {error.message}")
-        self.database.write(lambda tx: (images.drop_tags(tx, tags), [images.release(tx, i, user_id) for i in held]))
+
+        def forget(tx: Tx) -> None:
+            images.drop_tags(tx, tags)
+            for image in held:
+                images.release(tx, image, user_id)
+
+        self.database.write(forget)
         return problems
+
+    def _mark_gone(self, found: objects.Object) -> None:
+        self.database.write(lambda tx: objects.mark_gone(tx, found.kind, [found.ref]))
 
     def _remove(self, actor: Actor, found: objects.Object) -> None:
         acts: dict[Kind, Callable[[], None]] = {
@@ -198,7 +213,16 @@ class Objects:
         found = self.find(Kind.CONTAINER, ref)
         self._act(actor, action, found, lambda: act(found.ref), **detail)
 
-    def _act(self, actor: Actor, action: Action, found: objects.Object, act: Callable[[], None], *, also: Callable[[Tx], object] | None = None, **detail: Any) -> None:
+    def _act(
+        self,
+        actor: Actor,
+        action: Action,
+        found: objects.Object,
+        act: Callable[[], None],
+        *,
+        also: Callable[[Tx], object] | None = None,
+        **detail: Any,
+    ) -> None:
         intent = self.journal.intent(Entry(actor, action, _target(found), "admin", detail))
         try:
             act()

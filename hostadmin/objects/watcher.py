@@ -16,7 +16,7 @@ from hostadmin.core.values import Kind
 from hostadmin.engine.client import Engine, EventStream
 from hostadmin.objects.resync import Found, network_found, put_found, resync
 from hostadmin.store import facts, objects
-from hostadmin.store.database import Database
+from hostadmin.store.database import Database, Tx
 
 LOG = logging.getLogger("hostadmin.objects")
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
@@ -106,7 +106,7 @@ class Watcher:
         ref = (event.get("Actor") or {}).get("ID", "")
         moment = event.get("time", 0)
         if (kind, action) in ENDINGS:
-            self.database.write(lambda tx: (objects.mark_gone(tx, Kind(kind), [ref]), facts.put(tx, LAST_EVENT, moment)))
+            self._end(Kind(kind), ref, moment)
         elif kind == "container" and action in STATES:
             self._put_container(ref)
         elif kind == "network" and action == "create":
@@ -119,6 +119,13 @@ class Watcher:
         elif kind == "image" and action in ("tag", "untag", "delete", "load", "import", "pull", "commit"):
             self._settle_images()
 
+    def _end(self, kind: Kind, ref: str, moment: int) -> None:
+        def work(tx: Tx) -> None:
+            objects.mark_gone(tx, kind, [ref])
+            facts.put(tx, LAST_EVENT, moment)
+
+        self.database.write(work)
+
     def _put_container(self, ref: str) -> None:
         try:
             found = self.engine.inspect_container(ref)
@@ -126,8 +133,13 @@ class Watcher:
             return  # gone again; its destroy event follows
         ports = sorted({f"{b['HostPort']}->{p}" for p, bs in (found["NetworkSettings"].get("Ports") or {}).items() for b in bs or []})
         state = found["State"]
-        detail = {"image": found["Config"]["Image"], "state": state["Status"], "ports": ports,
-                  "restart": found["HostConfig"]["RestartPolicy"]["Name"] or "no", "restarts": found.get("RestartCount", 0)}
+        detail = {
+            "image": found["Config"]["Image"],
+            "state": state["Status"],
+            "ports": ports,
+            "restart": found["HostConfig"]["RestartPolicy"]["Name"] or "no",
+            "restarts": found.get("RestartCount", 0),
+        }
         item = Found(found["Id"], found["Name"].removeprefix("/"), detail)
         self.database.write(lambda tx: put_found(tx, Kind.CONTAINER, item))
 

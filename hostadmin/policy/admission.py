@@ -19,14 +19,11 @@ SYSCTLS: Final = frozenset({"net.ipv4.ip_unprivileged_port_start", "net.ipv4.pin
 ULIMITS: Final = frozenset({"nofile", "nproc", "core", "stack", "fsize", "cpu", "data", "memlock", "as"})
 TMPFS_OPTIONS: Final = frozenset({"size", "mode", "uid", "gid", "nr_inodes"})
 TMPFS_FLAGS: Final = frozenset({"ro", "rw", "noexec", "exec", "nosuid", "nodev"})
-BIND_OPTIONS: Final = frozenset(
-    {"", "ro", "rw", "nocopy", "consistent", "cached", "delegated", "default", "private", "rprivate"}
-)
+BIND_OPTIONS: Final = frozenset({"", "ro", "rw", "nocopy", "consistent", "cached", "delegated", "default", "private", "rprivate"})
 SHM_LIMIT: Final = 1 << 30
 BILLION: Final = 1_000_000_000
 HOST_PATH: Final = (
-    "host path {path!r}: directories of the host cannot be mounted; use a named volume (-v NAME:{target}) "
-    "or copy with `docker cp`"
+    "host path {path!r}: directories of the host cannot be mounted; use a named volume (-v NAME:{target}) or copy with `docker cp`"
 )
 
 
@@ -162,7 +159,7 @@ def split_bind(bind: str) -> tuple[str, str, str]:
     parts = bind.split(":", 2)
     if len(parts) == 1:
         return "", parts[0], ""
-    return parts[0], parts[1], parts[2] if len(parts) > 2 else ""  # noqa: PLR2004
+    return parts[0], parts[1], parts[2] if len(parts) > 2 else ""
 
 
 def _tmpfs_option(option: str) -> bool:

@@ -134,8 +134,5 @@ def _violations(body: dict[str, Any]) -> list[str]:
 def _is_port_range(ports: Any) -> bool:
     pair = 2
     return (
-        isinstance(ports, list)
-        and len(ports) == pair
-        and all(type(p) is int for p in ports)
-        and 1 <= ports[0] <= ports[1] <= 65535  # noqa: PLR2004  # TCP
+        isinstance(ports, list) and len(ports) == pair and all(type(p) is int for p in ports) and 1 <= ports[0] <= ports[1] <= 65535  # TCP
     )

@@ -87,9 +87,7 @@ class Database:
         options: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
         if hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL"):
             options["autocommit"] = sqlite3.LEGACY_TRANSACTION_CONTROL
-        engine = sqlalchemy.create_engine(
-            self.url, connect_args=options, poolclass=QueuePool, pool_size=pool_size, max_overflow=0
-        )
+        engine = sqlalchemy.create_engine(self.url, connect_args=options, poolclass=QueuePool, pool_size=pool_size, max_overflow=0)
 
         def on_connect(raw: Any, _record: Any) -> None:
             cursor = raw.cursor()
@@ -228,7 +226,7 @@ class Database:
             _exit_on_io_error(error)
             failure = _translate(error)
             results = [(job, None, failure) for job in running]
-        except Exception as error:  # noqa: BLE001  # the only job's own error, handed to its waiter
+        except Exception as error:  # the only job's own error, handed to its waiter
             results = [(job, None, error) for job in running]
         for job, result, problem in results:
             with suppress(InvalidStateError):
@@ -243,7 +241,7 @@ class Database:
         if alone:
             try:
                 return job, job.work(connection), None
-            except Exception as error:  # noqa: BLE001  # goes to the waiter, the transaction rolls back
+            except Exception as error:  # goes to the waiter, the transaction rolls back
                 return job, None, error
         savepoint = connection.begin_nested()
         try:
@@ -251,7 +249,7 @@ class Database:
             savepoint.commit()
         except OperationalError:
             raise  # the disk or the lock: the whole group fails
-        except Exception as error:  # noqa: BLE001  # goes to the waiter
+        except Exception as error:  # goes to the waiter
             savepoint.rollback()
             return job, None, error
         return job, result, None
@@ -261,8 +259,7 @@ def _translate(error: DBAPIError) -> Failed:
     text = str(error.orig)
     if "full" in text:
         return StorageFull(
-            "The disk that holds hostadmin's database is full: nothing can be recorded, so nothing was "
-            "done. Free some space and try again."
+            "The disk that holds hostadmin's database is full: nothing can be recorded, so nothing was done. Free some space and try again."
         )
     return Unavailable(f"The database cannot be used now ({text}): nothing was done.", key="store-unavailable")
 

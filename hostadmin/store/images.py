@@ -10,21 +10,21 @@ from hostadmin.store.tables import image_holders, image_tags
 
 def tag_owners(tx: Tx) -> dict[str, str | None]:
     """Return tag → account id of its owner (``None``: the host's)."""
-    return {tag: owner for tag, owner in tx.execute(select(image_tags.c.tag, image_tags.c.owner_id))}
+    return {row.tag: row.owner_id for row in tx.execute(select(image_tags.c.tag, image_tags.c.owner_id))}
 
 
 def known_tags(tx: Tx) -> dict[str, str]:
     """Return tag → image id, as last recorded."""
-    return {tag: image for tag, image in tx.execute(select(image_tags.c.tag, image_tags.c.image_id))}
+    return {row.tag: row.image_id for row in tx.execute(select(image_tags.c.tag, image_tags.c.image_id))}
 
 
 def put_tag(tx: Tx, tag: str, image_id: str, owner_id: str | None) -> None:
     """Record that ``tag`` names ``image_id`` and is ``owner_id``'s. The owner of a known tag stays."""
     values = {"tag": tag, "image_id": image_id, "owner_id": owner_id, "updated_at": timestamp()}
     tx.execute(
-        insert(image_tags).values(**values).on_conflict_do_update(
-            index_elements=["tag"], set_={"image_id": image_id, "updated_at": values["updated_at"]}
-        )
+        insert(image_tags)
+        .values(**values)
+        .on_conflict_do_update(index_elements=["tag"], set_={"image_id": image_id, "updated_at": values["updated_at"]})
     )
 
 
@@ -59,9 +59,7 @@ def hold(tx: Tx, image_id: str, user_id: str, how: str) -> None:
 
 def release(tx: Tx, image_id: str, user_id: str) -> None:
     """Record that an account no longer holds an image."""
-    tx.execute(
-        delete(image_holders).where(image_holders.c.image_id == image_id, image_holders.c.user_id == user_id)
-    )
+    tx.execute(delete(image_holders).where(image_holders.c.image_id == image_id, image_holders.c.user_id == user_id))
 
 
 def forget(tx: Tx, image_id: str) -> None:

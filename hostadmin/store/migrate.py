@@ -4,7 +4,7 @@ import io
 from importlib.resources import files
 from pathlib import Path
 
-from sqlalchemy import inspect, select, table, column
+from sqlalchemy import column, inspect, select, table
 
 from hostadmin.core.errors import Failed
 from hostadmin.store.database import Database, Tx

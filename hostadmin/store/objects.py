@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from hostadmin.core.clock import timestamp
 from hostadmin.core.values import Attribution, Kind
@@ -43,7 +43,7 @@ _COLUMNS = (
 _SELECT = select(*_COLUMNS).select_from(objects.outerjoin(users, objects.c.owner_id == users.c.id))
 
 
-def _object(row: Row[Any]) -> Object:
+def _object(row: Any) -> Object:
     values = dict(row._mapping)
     values["kind"] = Kind(values["kind"])
     values["attribution"] = Attribution(values["attribution"])
@@ -68,7 +68,7 @@ def owners(tx: Tx, kind: Kind) -> dict[str, str]:
     query = select(objects.c.ref, objects.c.owner_id).where(
         objects.c.kind == kind, objects.c.gone_at.is_(None), objects.c.owner_id.is_not(None)
     )
-    return {ref: owner for ref, owner in tx.execute(query)}
+    return {row.ref: row.owner_id for row in tx.execute(query)}
 
 
 def last_owner(tx: Tx, kind: Kind, ref: str) -> str | None:
@@ -122,8 +122,15 @@ def put(
     if known is None:
         tx.execute(
             insert(objects).values(
-                kind=kind, ref=ref, name=name, owner_id=owner_id, attribution=attribution,
-                detail=detail or {}, first_seen=stamp, last_seen=stamp, gone_at=None,
+                kind=kind,
+                ref=ref,
+                name=name,
+                owner_id=owner_id,
+                attribution=attribution,
+                detail=detail or {},
+                first_seen=stamp,
+                last_seen=stamp,
+                gone_at=None,
             )
         )
         return

@@ -38,7 +38,11 @@ def store(tx: Tx, kind: str, steps: list[Step]) -> Plan:
     plan = Plan(new_id(), kind, timestamp(), None, tuple(steps))
     tx.execute(insert(plans).values(id=plan.id, kind=kind, created_at=plan.created_at, applied_at=None))
     for position, step in enumerate(steps):
-        tx.execute(insert(plan_steps).values(plan_id=plan.id, position=position, action=step.action, ref=step.ref, facts=step.facts, status=step.status, message=""))
+        tx.execute(
+            insert(plan_steps).values(
+                plan_id=plan.id, position=position, action=step.action, ref=step.ref, facts=step.facts, status=step.status, message=""
+            )
+        )
     return plan
 
 

@@ -6,16 +6,22 @@ from sqlalchemy import insert, select, update
 
 from hostadmin.core.clock import timestamp
 from hostadmin.store.database import Tx
-from hostadmin.store.tables import restart_findings as table
-from hostadmin.store.tables import users
+from hostadmin.store.tables import restart_findings as table, users
 
 
 def add(tx: Tx, *, container_id: str, name: str, owner_id: str | None, finding: str, found: str, applied: str, reason: str) -> None:
     """Record a finding: ``corrected``, ``kept`` or ``crash-looping``."""
     tx.execute(
         insert(table).values(
-            container_id=container_id, name=name, owner_id=owner_id, finding=finding, found=found,
-            applied=applied, reason=reason, at=timestamp(), released_at=None,
+            container_id=container_id,
+            name=name,
+            owner_id=owner_id,
+            finding=finding,
+            found=found,
+            applied=applied,
+            reason=reason,
+            at=timestamp(),
+            released_at=None,
         )
     )
 

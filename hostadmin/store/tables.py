@@ -47,7 +47,13 @@ users: Final = Table(
     Column("removed_at", String(32)),
 )
 # A login and a uid belong to one living account; removed rows stay as tombstones.
-Index("uq_users_living_login", users.c.login, unique=True, sqlite_where=text("state != 'removed'"), postgresql_where=text("state != 'removed'"))
+Index(
+    "uq_users_living_login",
+    users.c.login,
+    unique=True,
+    sqlite_where=text("state != 'removed'"),
+    postgresql_where=text("state != 'removed'"),
+)
 Index("uq_users_living_uid", users.c.uid, unique=True, sqlite_where=text("state != 'removed'"), postgresql_where=text("state != 'removed'"))
 
 objects: Final = Table(
@@ -64,7 +70,14 @@ objects: Final = Table(
     Column("last_seen", String(32), nullable=False),
     Column("gone_at", String(32)),
 )
-Index("uq_objects_present", objects.c.kind, objects.c.ref, unique=True, sqlite_where=text("gone_at IS NULL"), postgresql_where=text("gone_at IS NULL"))
+Index(
+    "uq_objects_present",
+    objects.c.kind,
+    objects.c.ref,
+    unique=True,
+    sqlite_where=text("gone_at IS NULL"),
+    postgresql_where=text("gone_at IS NULL"),
+)
 
 image_tags: Final = Table(  # a tag is an owned reference; no row or no owner = the host's, read-only
     "image_tags",

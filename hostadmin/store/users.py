@@ -91,7 +91,7 @@ def add(
 ) -> User:
     """Insert an active account and return it."""
     stamp = timestamp()
-    values = {
+    values: dict[str, Any] = {
         "id": new_id(),
         "login": login,
         "uid": uid,

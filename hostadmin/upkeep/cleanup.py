@@ -42,11 +42,7 @@ class Candidate:
 
 def select_stopped(candidates: list[Candidate], moment: datetime) -> list[Candidate]:
     """Return those that have been stopped for longer than allowed at ``moment`` (pure)."""
-    return [
-        c
-        for c in candidates
-        if c.state in STOPPED and c.allowed_hours > 0 and moment - c.since > timedelta(hours=c.allowed_hours)
-    ]
+    return [c for c in candidates if c.state in STOPPED and c.allowed_hours > 0 and moment - c.since > timedelta(hours=c.allowed_hours)]
 
 
 def stopped_since(container: dict[str, Any]) -> datetime:
@@ -59,7 +55,9 @@ def stopped_since(container: dict[str, Any]) -> datetime:
 class Cleanup:
     """Plans and runs the cleanup jobs."""
 
-    def __init__(self, database: Database, journal: Journal, engine: Engine, profiles: Profiles, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self, database: Database, journal: Journal, engine: Engine, profiles: Profiles, clock: Callable[[], datetime] = now
+    ) -> None:
         self.database = database
         self.journal = journal
         self.engine = engine
@@ -94,7 +92,9 @@ class Cleanup:
         with self.database.read() as tx:
             plan = plans.get(tx, chosen)
         if plan is None or plan.kind != f"cleanup.{job}":
-            raise NotFound(f"There is no plan {chosen!r} of job {job!r}; make one with `hostadmin cleanup plan {job}`.", key="plan-not-found")
+            raise NotFound(
+                f"There is no plan {chosen!r} of job {job!r}; make one with `hostadmin cleanup plan {job}`.", key="plan-not-found"
+            )
         if plan.applied_at is not None:
             raise Conflict(f"The plan {chosen} has been carried out at {plan.applied_at}; make a new one.", key="plan-applied")
         entry = Entry(actor, Action.CLEANUP_RUN, Target("plan", plan.id, job), "cleanup", {"steps": len(plan.steps)})
@@ -126,8 +126,15 @@ class Cleanup:
             hours = self.profiles.get_or_default(user.profile).stopped_hours
             found.append(
                 Candidate(
-                    item.ref, container["Name"].removeprefix("/"), user.id, user.login, container["Config"]["Image"],
-                    container["State"]["Status"], stopped_since(container), container.get("SizeRw") or 0, hours,
+                    item.ref,
+                    container["Name"].removeprefix("/"),
+                    user.id,
+                    user.login,
+                    container["Config"]["Image"],
+                    container["State"]["Status"],
+                    stopped_since(container),
+                    container.get("SizeRw") or 0,
+                    hours,
                 )
             )
         return found
@@ -139,7 +146,9 @@ class Cleanup:
         def begin(tx: Tx) -> None:
             plans.set_step(tx, plan_id, step.ref, "begun")
 
-        intent = self.journal.intent(Entry(actor, Action.CLEANUP_STEP, target, "cleanup", {"plan": plan_id, "why": step.facts["why"]}), also=begin)
+        intent = self.journal.intent(
+            Entry(actor, Action.CLEANUP_STEP, target, "cleanup", {"plan": plan_id, "why": step.facts["why"]}), also=begin
+        )
         status, message = self._remove(step)
 
         def end(tx: Tx) -> None:
@@ -184,12 +193,23 @@ def view(plan: plans.Plan) -> dict[str, Any]:
     """Return a plan for people and JSON: what, why, how much space."""
     items = [
         {
-            "container": s.facts["name"], "id": s.ref, "owner": s.facts["owner"], "image": s.facts["image"],
-            "why": s.facts["why"], "size": s.facts["size"], "status": s.status, "message": s.message,
+            "container": s.facts["name"],
+            "id": s.ref,
+            "owner": s.facts["owner"],
+            "image": s.facts["image"],
+            "why": s.facts["why"],
+            "size": s.facts["size"],
+            "status": s.status,
+            "message": s.message,
         }
         for s in plan.steps
     ]
     return {
-        "id": plan.id, "job": plan.kind.removeprefix("cleanup."), "created_at": plan.created_at, "applied_at": plan.applied_at,
-        "items": items, "size": sum(i["size"] for i in items), "counts": _counts(plan),
+        "id": plan.id,
+        "job": plan.kind.removeprefix("cleanup."),
+        "created_at": plan.created_at,
+        "applied_at": plan.applied_at,
+        "items": items,
+        "size": sum(i["size"] for i in items),
+        "counts": _counts(plan),
     }

@@ -4,6 +4,8 @@ A policy set past the guard, or allowed once and not any more, is corrected and 
 are counted per window and shown; ending one is the administrator's decision.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,7 +79,7 @@ class Restarts:
         self._counts = {ref: seen for ref, seen in self._counts.items() if ref in owned}
         return corrected
 
-    def list(self) -> "list[dict[str, Any]]":
+    def list(self) -> Sequence[dict[str, Any]]:
         """Return the findings that nobody has released."""
         with self.database.read() as tx:
             return restarts.list_open(tx)
@@ -123,20 +125,28 @@ class Restarts:
         seen = [(t, n) for t, n in self._counts.get(ref, []) if now_seconds - t < LOOP_WINDOW_SECONDS]
         seen.append((now_seconds, restarted))
         self._counts[ref] = seen
-        rises = sum(max(b - a, 0) for (_, a), (_, b) in zip(seen, seen[1:], strict=False))
+        rises = sum(max(b - a, 0) for (_, a), (_, b) in itertools.pairwise(seen))
         if rises <= LOOP_RESTARTS:
             return
         with self.database.read() as tx:
             known = any(f["container_id"] == ref and f["finding"] == "crash-looping" for f in restarts.list_open(tx))
         if not known:
             policy = RestartPolicy(container["HostConfig"]["RestartPolicy"]["Name"] or "no")
-            reason = f"restarted {rises} times within {LOOP_WINDOW_SECONDS // 60} minutes, last exit code {container['State'].get('ExitCode')}"
+            reason = (
+                f"restarted {rises} times within {LOOP_WINDOW_SECONDS // 60} minutes, last exit code {container['State'].get('ExitCode')}"
+            )
             finding = Finding(ref, container["Name"].removeprefix("/"), owner_id, policy, policy, reason)
             self.database.write(lambda tx: _record(tx, finding, "crash-looping"))
 
 
 def _record(tx: Tx, finding: Finding, kind: str) -> None:
     restarts.add(
-        tx, container_id=finding.container_id, name=finding.name, owner_id=finding.owner_id, finding=kind,
-        found=str(finding.found), applied=str(finding.wanted), reason=finding.reason,
+        tx,
+        container_id=finding.container_id,
+        name=finding.name,
+        owner_id=finding.owner_id,
+        finding=kind,
+        found=str(finding.found),
+        applied=str(finding.wanted),
+        reason=finding.reason,
     )

@@ -6,7 +6,7 @@ nothing to do leave no row.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -41,7 +41,17 @@ class Job:
 class Scheduler:
     """Runs the jobs on time and by hand, and keeps their history."""
 
-    def __init__(self, database: Database, watcher: Watcher, restarts: Restarts, cleanup: Cleanup, *, resync_seconds: int, restarts_seconds: int, cleanup_cron: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        watcher: Watcher,
+        restarts: Restarts,
+        cleanup: Cleanup,
+        *,
+        resync_seconds: int,
+        restarts_seconds: int,
+        cleanup_cron: str,
+    ) -> None:
         self.database = database
         self.jobs: Final = {
             job.name: job
@@ -52,9 +62,7 @@ class Scheduler:
             )
             if job.trigger
         }
-        self._scheduler = BackgroundScheduler(
-            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        )
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
 
     def start(self) -> None:
         """Start the clock; a cleanup missed while nothing ran is caught up."""
@@ -72,7 +80,7 @@ class Scheduler:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
-    def list(self) -> "list[dict[str, Any]]":
+    def list(self) -> Sequence[dict[str, Any]]:
         """Return all jobs with their next and last runs."""
         found = []
         for job in self.jobs.values():
@@ -81,7 +89,9 @@ class Scheduler:
                 runs = jobs.history(tx, job.name, 1)
             found.append(
                 {
-                    "name": job.name, "trigger": job.trigger, "description": job.description,
+                    "name": job.name,
+                    "trigger": job.trigger,
+                    "description": job.description,
                     "next_run": planned.next_run_time.isoformat() if planned and planned.next_run_time else None,
                     "last_run": runs[0] if runs else None,
                 }
@@ -99,9 +109,9 @@ class Scheduler:
         if job is None:
             raise NotFound(f"There is no job {name!r}; known: {', '.join(self.jobs)}.", key="job-not-found")
         self._run(job, actor, "manual", always=True)
-        return self.history(name, 1)[0]
+        return dict(self.history(name, 1)[0])
 
-    def history(self, name: str | None = None, limit: int = 50) -> "list[dict[str, Any]]":
+    def history(self, name: str | None = None, limit: int = 50) -> Sequence[dict[str, Any]]:
         """Return runs, newest first."""
         with self.database.read() as tx:
             return jobs.history(tx, name, limit)
@@ -121,7 +131,8 @@ class Scheduler:
             detail = job.work(actor)
         except HostadminError as error:
             if run:
-                self.database.write(lambda tx: jobs.end(tx, run, "error", {"message": error.message}))
+                message = error.message
+                self.database.write(lambda tx: jobs.end(tx, run, "error", {"message": message}))
             raise
         if run:
             self.database.write(lambda tx: jobs.end(tx, run, "ok", detail))

@@ -5,7 +5,7 @@ ledger's row. What is already as asked is not done again. What fails half-way is
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -74,7 +74,14 @@ class Users:
 
     """
 
-    def __init__(self, database: Database, journal: Journal, profiles: Profiles, places: Places, remove_objects: Callable[[Actor, str], list[str]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        profiles: Profiles,
+        places: Places,
+        remove_objects: Callable[[Actor, str], Collection[str]],
+    ) -> None:
         self.database = database
         self.journal = journal
         self.profiles = profiles
@@ -84,7 +91,7 @@ class Users:
 
     # -- looking ----------------------------------------------------------------------------
 
-    def list(self) -> "list[UserView]":
+    def list(self) -> Sequence[UserView]:
         """Return all accounts: managed ones, and members of the group that we do not manage."""
         with self.database.read() as tx:
             known = users.all_users(tx)
@@ -100,7 +107,7 @@ class Users:
         """
         return self._view(self._get(login), accounts.members(self.places.group))
 
-    def access_list(self) -> "list[dict[str, Any]]":
+    def access_list(self) -> Sequence[dict[str, Any]]:
         """Return who is in the group with access, managed or not."""
         with self.database.read() as tx:
             known = {u.login: u for u in users.all_users(tx)}
@@ -109,7 +116,9 @@ class Users:
             user = known.get(login)
             found.append(
                 {
-                    "login": login, "managed": bool(user and user.managed), "state": str(user.state) if user else "active",
+                    "login": login,
+                    "managed": bool(user and user.managed),
+                    "state": str(user.state) if user else "active",
                     "profile": user.profile if user else self.profiles.default,
                 }
             )
@@ -117,7 +126,17 @@ class Users:
 
     # -- accounts ---------------------------------------------------------------------------
 
-    def add(self, actor: Actor, login: str, *, name: str = "", profile: str | None = None, docker: bool = False, expires: date | None = None, password: str | None = None) -> UserView:
+    def add(
+        self,
+        actor: Actor,
+        login: str,
+        *,
+        name: str = "",
+        profile: str | None = None,
+        docker: bool = False,
+        expires: date | None = None,
+        password: str | None = None,
+    ) -> UserView:
         """Make an account; one that is there already as asked is left alone.
 
         Args:
@@ -164,7 +183,18 @@ class Users:
 
             def rows(tx: Tx) -> None:
                 if returning is not None:
-                    users.change(tx, returning.id, state=UserState.ACTIVE, name=name, profile=chosen, managed=True, expires=expires, home=home, uid=uid, gid=gid)
+                    users.change(
+                        tx,
+                        returning.id,
+                        state=UserState.ACTIVE,
+                        name=name,
+                        profile=chosen,
+                        managed=True,
+                        expires=expires,
+                        home=home,
+                        uid=uid,
+                        gid=gid,
+                    )
                     tx_clear_removed(tx, returning.id)
                 else:
                     users.add(tx, login=login, uid=uid, gid=gid, home=home, profile=chosen, name=name, expires=expires)
@@ -177,10 +207,14 @@ class Users:
         if not known.managed:
             raise Conflict(
                 f"{known.login} exists on this host and is not managed by hostadmin: it has access through group "
-                f"{self.places.group!r}; use `hostadmin access` and `hostadmin user set`, or another login name.", key="user-unmanaged"
+                f"{self.places.group!r}; use `hostadmin access` and `hostadmin user set`, or another login name.",
+                key="user-unmanaged",
             )
         if accounts.find(known.login) is None:
-            raise Conflict(f"The ledger has {known.login}, but the host's account is gone: remove it first with `hostadmin user remove {known.login}`.", key="user-drift")
+            raise Conflict(
+                f"The ledger has {known.login}, but the host's account is gone: remove it first with `hostadmin user remove {known.login}`.",
+                key="user-drift",
+            )
         if docker and known.login not in accounts.members(self.places.group):
             self.grant(actor, known.login)
         return self.show(known.login)
@@ -194,11 +228,17 @@ class Users:
         on_host = accounts.used_numbers()
         if returning is not None:
             if {returning.uid, returning.gid} & on_host:
-                raise Conflict(f"{login} was here before with uid {returning.uid}, which somebody else has now; free it or choose another login name.", key="uid-taken")
+                raise Conflict(
+                    f"{login} was here before with uid {returning.uid}, which somebody else has now; free it or choose another login name.",
+                    key="uid-taken",
+                )
             return returning.uid, returning.gid
         with self.database.read() as tx:
             used = users.used_uids(tx) | on_host
-        for number in range(max([self.places.uid_min - 1, *(n for n in used if self.places.uid_min <= n <= self.places.uid_max)]) + 1, self.places.uid_max + 1):
+        for number in range(
+            max([self.places.uid_min - 1, *(n for n in used if self.places.uid_min <= n <= self.places.uid_max)]) + 1,
+            self.places.uid_max + 1,
+        ):
             if number not in used:
                 return number, number
         for number in range(self.places.uid_min, self.places.uid_max + 1):
@@ -241,7 +281,9 @@ class Users:
         if user.state is UserState.LOCKED:
             return self.show(login)
         # The ledger first: the guard refuses from here on, whatever the tools do.
-        intent = self.journal.intent(Entry(actor, Action.USER_LOCK, _target(user), "admin"), also=lambda tx: users.change(tx, user.id, state=UserState.LOCKED))
+        intent = self.journal.intent(
+            Entry(actor, Action.USER_LOCK, _target(user), "admin"), also=lambda tx: users.change(tx, user.id, state=UserState.LOCKED)
+        )
         try:
             if user.managed:
                 accounts.lock(login)
@@ -287,7 +329,10 @@ class Users:
         """
         user = self._managed(login)
         detail = {"keep_home": keep_home, "uid": user.uid}
-        intent = self.journal.intent(Entry(actor, Action.USER_REMOVE, _target(user), "admin", detail), also=lambda tx: users.change(tx, user.id, state=UserState.LOCKED))
+        intent = self.journal.intent(
+            Entry(actor, Action.USER_REMOVE, _target(user), "admin", detail),
+            also=lambda tx: users.change(tx, user.id, state=UserState.LOCKED),
+        )
         try:
             stayed = self._remove_objects(actor, user.id)
             if stayed:
@@ -321,7 +366,9 @@ class Users:
         with self.database.read() as tx:
             user = users.find_login(tx, login)
         if user is None or user.uid != account.uid:
-            user = self.database.write(lambda tx: users.observe(tx, login=login, uid=account.uid, gid=account.gid, profile=self.profiles.default))
+            user = self.database.write(
+                lambda tx: users.observe(tx, login=login, uid=account.uid, gid=account.gid, profile=self.profiles.default)
+            )
         if login not in accounts.members(self.places.group):
             self._act(actor, Action.ACCESS_GRANT, user, lambda: self._join(login), None)
         return self.show(login)
@@ -342,7 +389,9 @@ class Users:
             accounts.ensure_group(self.places.group)
             accounts.add_to_group(login, self.places.group)
         if login not in accounts.members(self.places.group):
-            raise Failed(f"{login} is not in group {self.places.group!r} after usermod; see `hostadmin doctor`.", key="account-verification")
+            raise Failed(
+                f"{login} is not in group {self.places.group!r} after usermod; see `hostadmin doctor`.", key="account-verification"
+            )
 
     def _host_account(self, login: str) -> accounts.HostAccount:
         account = accounts.find(login)
@@ -357,7 +406,9 @@ class Users:
     def recover(self) -> int:
         """Close what an earlier run left open: a half-made account is taken back; return how many."""
         with self.database.read() as tx:
-            left = [r for r in audit.open_intents(tx, "service", not_boot=self.journal.boot) if r["action"].startswith(("user.", "access."))]
+            left = [
+                r for r in audit.open_intents(tx, "service", not_boot=self.journal.boot) if r["action"].startswith(("user.", "access."))
+            ]
         for record in left:
             status = self._recovered(record)
             self.journal.submit_recovery(record, status).result(10)
@@ -405,7 +456,9 @@ class Users:
             raise Forbidden(f"{login} is not managed by hostadmin: its account is not touched.", key="user-unmanaged")
         return user
 
-    def _act(self, actor: Actor, action: Action, user: users.User, act: Callable[[], None], rows: Callable[[Tx], object] | None, **detail: Any) -> None:
+    def _act(
+        self, actor: Actor, action: Action, user: users.User, act: Callable[[], None], rows: Callable[[Tx], object] | None, **detail: Any
+    ) -> None:
         """Record, act, record."""
         intent = self.journal.intent(Entry(actor, action, _target(user), "admin", detail))
         self._conclude(intent, act, rows)
@@ -419,14 +472,26 @@ class Users:
             raise
         self.journal.outcome(intent, "ok", also=rows)
 
-    def _view(self, user: users.User, in_group: "set[str]") -> UserView:
+    def _view(self, user: users.User, in_group: Collection[str]) -> UserView:
         with self.database.read() as tx:
-            counts = [objects.count(tx, kind, user.id) for kind in (Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME)]
+            containers, networks, volumes = (objects.count(tx, kind, user.id) for kind in (Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME))
         expired = user.expires is not None and now().date() > user.expires
         state = "expired" if expired and user.state is UserState.ACTIVE else str(user.state)
         return UserView(
-            user.login, user.uid, user.gid, user.name, user.profile, state, user.managed, user.login in in_group,
-            user.expires.isoformat() if user.expires else None, user.home, *counts, drift(user),
+            login=user.login,
+            uid=user.uid,
+            gid=user.gid,
+            name=user.name,
+            profile=user.profile,
+            state=state,
+            managed=user.managed,
+            docker=user.login in in_group,
+            expires=user.expires.isoformat() if user.expires else None,
+            home=user.home,
+            containers=containers,
+            networks=networks,
+            volumes=volumes,
+            drift=drift(user),
         )
 
 

@@ -143,9 +143,7 @@ class Person:
         for pattern in (*step.shows, *([step.keeps] if step.keeps else [])):
             if not re.search(self.fill(pattern), answer.output, re.MULTILINE):
                 wrong.append(f"does not show {self.fill(pattern)!r}")
-        wrong += [
-            f"shows {self.fill(p)!r}" for p in step.hides if re.search(self.fill(p), answer.output, re.MULTILINE)
-        ]
+        wrong += [f"shows {self.fill(p)!r}" for p in step.hides if re.search(self.fill(p), answer.output, re.MULTILINE)]
         if wrong:
             raise Unexpected(f"{self.login} ({step.by}) typed {typed!r}: {'; '.join(wrong)}; it showed:\n{answer.output}")
         if step.keeps:

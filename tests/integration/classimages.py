@@ -19,13 +19,11 @@ _MYSQL: Final = (
     'echo "$* : ready for connections"\n' + _WAIT
 )
 _ADMINER: Final = (
-    "#!/bin/sh\n" + _TRAP + "mkdir -p /www; echo '<title>Login - Adminer</title>' >/www/index.html\n"
-    "httpd -p 8080 -h /www\n" + _WAIT
+    "#!/bin/sh\n" + _TRAP + "mkdir -p /www; echo '<title>Login - Adminer</title>' >/www/index.html\nhttpd -p 8080 -h /www\n" + _WAIT
 )
-_PIP: Final = "#!/bin/sh\n[ \"$1 $2\" = 'install -r' ] && echo Successfully installed $(cat \"$3\")\n"
+_PIP: Final = '#!/bin/sh\n[ "$1 $2" = \'install -r\' ] && echo Successfully installed $(cat "$3")\n'
 _PYTHON: Final = (
-    "#!/bin/sh\n" + _TRAP + 'mkdir -p /www; sed -n \'s/.*return "\\(.*\\)".*/\\1/p\' "$1" >/www/index.html\n'
-    "httpd -p 5000 -h /www\n" + _WAIT
+    "#!/bin/sh\n" + _TRAP + 'mkdir -p /www; sed -n \'s/.*return "\\(.*\\)".*/\\1/p\' "$1" >/www/index.html\nhttpd -p 5000 -h /www\n' + _WAIT
 )
 IMAGES: Final[dict[str, tuple[dict[str, str], tuple[str, ...]]]] = {
     "alpine": ({}, ('CMD ["/bin/sh"]',)),

@@ -17,7 +17,7 @@ SYSTEM_PYTHON: Final = "/usr/bin/python3"
 SDK: Final = ("docker", "requests", "urllib3", "idna", "certifi", "charset_normalizer")
 _SPEAK: Final = """
 import socket, sys
-s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1])
+s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1])
 s.sendall(sys.stdin.buffer.read())
 while True:
     data = s.recv(65536)
@@ -88,6 +88,15 @@ class Student:
         """Send these bytes and return all that comes back."""
         call = process_of(self.login, [SYSTEM_PYTHON, "-I", "-c", _SPEAK, self.socket])
         return subprocess.run(**call, input=request, capture_output=True, check=False, timeout=60).stdout
+
+    def follow(self, target: str) -> subprocess.Popen[bytes]:
+        """Start to read an endless answer."""
+        call = process_of(self.login, [SYSTEM_PYTHON, "-I", "-c", _SPEAK, self.socket])
+        process = subprocess.Popen(**call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdin is not None
+        process.stdin.write(f"GET {target} HTTP/1.1\r\nHost: docker\r\n\r\n".encode())
+        process.stdin.close()
+        return process
 
     def python(self, script: Path, *argv: str, sdk: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a script that uses docker-py; the script is handed over, so that nobody need read the checkout."""

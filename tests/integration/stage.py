@@ -6,6 +6,8 @@ The eye looks at the engine through its root-only socket, past hostadmin.
 import http.client
 import json
 import os
+import pwd
+import shutil
 import signal
 import socket
 import sqlite3
@@ -127,23 +129,35 @@ def _parsed(raw: bytes) -> Any:
         return raw
 
 
+def engine_environ() -> dict[str, str]:
+    """Return the environment of ``dockerd``: an unpacked newer one goes before the installed, save for ``runc``."""
+    newer = os.environ.get("HOSTADMIN_TEST_ENGINE_ROOT", "")
+    if not newer:
+        return dict(os.environ)
+    tools = Path("/mnt/tools")
+    tools.mkdir(exist_ok=True)
+    runc = shutil.which("runc", path="/usr/sbin:/usr/bin")
+    if runc and not (tools / "runc").exists():
+        (tools / "runc").symlink_to(runc)
+    return os.environ | {"PATH": f"{tools}:{newer}/usr/sbin:{newer}/usr/bin:{os.environ['PATH']}"}
+
+
 class Engine:
     """A private ``dockerd``; its state stays between ``stop`` and ``start``."""
 
-    def __init__(self, path: str = ENGINE_SOCKET, program: str = "dockerd") -> None:
+    def __init__(self, path: str = ENGINE_SOCKET) -> None:
         self.path = path
         self.eye = Eye(path)
-        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
         """Start it and wait until it answers."""
         Path("/mnt/docker").mkdir(exist_ok=True)
-        argv = [self._program, "--data-root", "/mnt/docker/data", "--exec-root", "/run/docker"]
+        argv = ["dockerd", "--data-root", "/mnt/docker/data", "--exec-root", "/run/docker"]
         argv += ["--pidfile", "/run/docker.pid", "--host", f"unix://{self.path}", "--log-level", "warn"]
         argv += ["--cgroup-parent", os.environ["DHOST_CGROUP"]]
         with Path("/mnt/docker/log").open("ab") as log:
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True, env=engine_environ())
         if wait:
             until("the engine answers", self.eye.up, 30)
 
@@ -228,9 +242,38 @@ class Hostadmin:
             return database.execute(query, values).fetchall()
 
 
+def require_disposable_host() -> None:
+    """Check that nothing that is done here is done to a real host.
+
+    Raises:
+        RuntimeError: this is not the inside of ``tests/disposable/dhost``.
+
+    """
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    if "DHOST_CGROUP" not in os.environ or not any(" /etc " in m and " - overlay " in m for m in mounts):
+        raise RuntimeError("this makes accounts and starts an engine: run it inside tests/disposable/dhost")
+
+
+def sweep() -> None:
+    """Take away the accounts and the state that an earlier stage has left on the disposable host."""
+    require_disposable_host()
+    for account in pwd.getpwall():
+        if 1000 <= account.pw_uid < 60000:
+            subprocess.run(["userdel", "-r", "-f", account.pw_name], capture_output=True, check=False)
+    for entry in STATE.iterdir() if STATE.exists() else ():
+        if entry.is_mount() or entry.name == "db":
+            for inner in entry.iterdir():
+                inner.unlink()
+        elif entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
 @contextmanager
 def make_stage(*, close: bool = True) -> Iterator[tuple[Engine, Hostadmin]]:
     """Put up an engine with the class day's images and hostadmin in front of it; take both down at the end."""
+    sweep()
     engine = Engine()
     engine.start()
     try:

@@ -190,4 +190,3 @@ def _without_echo(output: str, typed: str) -> str:
         if found and head.strip() in ("", ">"):
             output = tail
     return output
-

@@ -41,9 +41,7 @@ def persons(hostadmin: Hostadmin, *, swap: bool = False) -> list[Person]:
     """Return the seven, old and new CLI in turns."""
     paths = [NEW_CLI, OLD_CLI] if swap else [OLD_CLI, NEW_CLI]
     environ = {"HOSTADMIN_CONFIG": str(hostadmin.config)}
-    return [
-        Person(login, path=paths[n % 2], trainer_path=VENV_BIN, trainer_environ=environ) for n, login in enumerate(STUDENTS)
-    ]
+    return [Person(login, path=paths[n % 2], trainer_path=VENV_BIN, trainer_environ=environ) for n, login in enumerate(STUDENTS)]
 
 
 def judge_that_all_is_gone(engine: Engine, hostadmin: Hostadmin) -> None:

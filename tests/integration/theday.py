@@ -204,8 +204,7 @@ INSPECT: Final = (
             Step("docker  inspect  %me%c1   --format='{{.NetworkSettings.IPAddress}}  {{.Id}}'", shows=("^%ip1%  %c1%$",)),
             Step("docker  ps -q", shows=(rf"\A({ID}\n)+\Z", "^%c12%$")),
             Step(
-                "for  i in  `docker  ps -q`\ndo\n"
-                "docker  inspect  $i  --format='{{.NetworkSettings.IPAddress}}  {{.Id}}'\nsleep 1 \ndone",
+                "for  i in  `docker  ps -q`\ndo\ndocker  inspect  $i  --format='{{.NetworkSettings.IPAddress}}  {{.Id}}'\nsleep 1 \ndone",
                 shows=("^%ip1%  %c1%$",),
             ),
         ),
@@ -347,7 +346,12 @@ AFTERNOON: Final = (
             Step("ls", shows=(r"Dockerfile\s+hello.py\s+requirements.txt",)),
             Step(
                 "docker build -t %me%webapp .",
-                shows=("Step 7/7 : CMD", "Successfully installed flask", rf"Successfully built {ID}", "Successfully tagged %me%webapp:latest"),
+                shows=(
+                    "Step 7/7 : CMD",
+                    "Successfully installed flask",
+                    rf"Successfully built {ID}",
+                    "Successfully tagged %me%webapp:latest",
+                ),
                 keeps=rf"Successfully built (?P<image>{ID})",
             ),
             Step("docker run -itd --name %me%f1 -p 500%n%:5000 %me%webapp", shows=(rf"^{LONG_ID}$",)),

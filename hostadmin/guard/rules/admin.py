@@ -7,8 +7,14 @@ from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.rules.streams import finish_stream
 from hostadmin.guard.target import build_path, build_query
 
-HEADERS: Final = ("x-registry-auth", "x-registry-config", "x-docker-expose-session-grpc-method",
-                  "x-docker-expose-session-uuid", "x-docker-expose-session-name", "x-docker-expose-session-sharedkey")
+HEADERS: Final = (
+    "x-registry-auth",
+    "x-registry-config",
+    "x-docker-expose-session-grpc-method",
+    "x-docker-expose-session-uuid",
+    "x-docker-expose-session-name",
+    "x-docker-expose-session-sharedkey",
+)
 READS: Final = ("GET", "HEAD")
 
 
@@ -18,7 +24,7 @@ async def pass_on(x: Exchange) -> None:
     path = x.route.template
     for value in x.params:
         start, end = path.index("{"), path.index("}")
-        path = f"{path[:start]}\0{value}\0{path[end + 1:]}".replace("\0", "")
+        path = f"{path[:start]}\0{value}\0{path[end + 1 :]}".replace("\0", "")
     target = build_path(x.version, path[1:].split("/")) + build_query(pairs)
     fields = [(name.title(), value) for name, value in x.head.fields if name in HEADERS]
     if x.head.get("content-type"):
@@ -39,8 +45,7 @@ async def pass_on(x: Exchange) -> None:
     else:
         response = await x.upstream.request(x.head.method, target, stream=x.read_stream(), fields=fields)
     hijackable = response.status == 101 or (
-        x.head.method == "POST" and response.status == 200 and response.head.length is None
-        and not response.head.chunked
+        x.head.method == "POST" and response.status == 200 and response.head.length is None and not response.head.chunked
     )
     if hijackable:
         channel = await x.hijack(response)
@@ -49,7 +54,7 @@ async def pass_on(x: Exchange) -> None:
 
     async def conclude() -> None:
         if intent is not None:
-            await x.conclude(intent, "ok" if response.status < 400 else "error", http=response.status)
+            await x.conclude(intent, "ok" if response.status < 400 else "error", detail={"http": response.status})
 
     if response.status >= 400 or response.status in (204, 304):
         await conclude()

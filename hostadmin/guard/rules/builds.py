@@ -15,7 +15,22 @@ from hostadmin.store import images as rows
 from hostadmin.store.database import Tx
 
 NEUTRAL_ONLY: Final = ("remote", "squash", "isolation", "securityopt", "outputs", "session", "cgroupparent")
-PASSED: Final = ("dockerfile", "target", "q", "nocache", "platform", "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems", "shmsize", "extrahosts")
+PASSED: Final = (
+    "dockerfile",
+    "target",
+    "q",
+    "nocache",
+    "platform",
+    "memory",
+    "memswap",
+    "cpushares",
+    "cpuperiod",
+    "cpuquota",
+    "cpusetcpus",
+    "cpusetmems",
+    "shmsize",
+    "extrahosts",
+)
 TEXTS: Final = mapping(nullable(text(65536)))
 
 
@@ -40,7 +55,7 @@ async def _run(x: Exchange, wanted: list[str], query: list[tuple[str, str]], con
     seen = images.ImageIds()
     owner = x.caller.owner
     detail = {"args": sorted(_json_map(x, "buildargs")), "bytes": context.size}
-    intent = await x.intend(x.entry(images.target(x, None, ", ".join(wanted) or None), **detail), also=tags.claim(wanted, owner))
+    intent = await x.intend(x.entry(images.target(x, None, ", ".join(wanted) or None), detail=detail), also=tags.claim(wanted, owner))
     concluded = False
 
     async def conclude(status: str | None = None) -> None:
@@ -48,7 +63,7 @@ async def _run(x: Exchange, wanted: list[str], query: list[tuple[str, str]], con
         concluded = True
         made = await _with_parents(x, await seen.known(x))
         work = await tags.settle(x, wanted, "build", made)
-        await x.conclude(intent, status or ("error" if seen.failed else "ok"), also=work, images=seen.ids[-5:])
+        await x.conclude(intent, status or ("error" if seen.failed else "ok"), also=work, detail={"images": seen.ids[-5:]})
 
     try:
         response = await x.ask("POST", "build", query=query, stream=context.chunks(), fields=images.TAR)
@@ -65,6 +80,7 @@ async def _run(x: Exchange, wanted: list[str], query: list[tuple[str, str]], con
 
 def _forget(wanted: list[str]) -> Any:
     """A build that was cut off has set no tag: the classic builder tags at the end."""
+
     def work(tx: Tx) -> None:
         rows.drop_tags(tx, [t for t in wanted if rows.known_tags(tx).get(t) == ""])
 

@@ -18,8 +18,23 @@ from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
 LIST_KEYS: Final = frozenset(
-    """ancestor before since exited expose publish health id name label network volume status is-task
-    isolation""".split()
+    [
+        "ancestor",
+        "before",
+        "since",
+        "exited",
+        "expose",
+        "publish",
+        "health",
+        "id",
+        "name",
+        "label",
+        "network",
+        "volume",
+        "status",
+        "is-task",
+        "isolation",
+    ]
 )
 CONTAINER_NAME: Final = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 PS_ARGS: Final = re.compile(r"[A-Za-z0-9 ,=_-]{0,64}")
@@ -51,7 +66,7 @@ async def list_own(x: Exchange) -> None:
     if x.query.flag("all") or limit:
         query.append(("all", "1"))
     response = await x.ask("GET", "containers", "json", query=query)
-    if response.status != 200:  # noqa: PLR2004
+    if response.status != 200:
         await x.send_response(response)
         return
     shown = [_show_item(item) for item in await response.json() if item["Id"] in mine]
@@ -145,7 +160,7 @@ async def change(x: Exchange) -> None:
     full, _ = await resolve.container(x, x.params[0])
     verb = x.route.template.rsplit("/", 1)[1]
     query = x.query.pairs(*x.route.query)
-    await x.change(target(x, full, x.params[0]), "POST", "containers", full, verb, query=query, **dict(query))
+    await x.change(target(x, full, x.params[0]), "POST", "containers", full, verb, query=query, detail=dict(query))
 
 
 async def start(x: Exchange) -> None:
@@ -173,7 +188,7 @@ async def rename(x: Exchange) -> None:
 
     async with x.guard.lock(f"container:{name}"):
         about = target(x, full, x.params[0])
-        await x.change(about, "POST", "containers", full, "rename", query=[("name", name)], done=done, new_name=name)
+        await x.change(about, "POST", "containers", full, "rename", query=[("name", name)], done=done, detail={"new_name": name})
 
 
 def _check_name(name: str) -> str:
@@ -188,7 +203,7 @@ def _check_name(name: str) -> str:
 async def update(x: Exchange) -> None:
     """Change the resources or the restart policy of an own container, within the profile."""
     body = await x.read_json(bodies.CONTAINER_UPDATE)
-    full, found = await resolve.container(x, x.params[0])
+    full, _found = await resolve.container(x, x.params[0])
     assert x.caller.profile is not None  # noqa: S101  # administrators do not come here
     if body.get("PidsLimit") == 0 or not body.get("RestartPolicy", {"Name": "x"}).get("Name"):
         body = {k: v for k, v in body.items() if k != "PidsLimit" or v}  # 0: unchanged
@@ -198,7 +213,7 @@ async def update(x: Exchange) -> None:
     if violations:
         raise refusal_of(x, "update this container", violations)
     policy = body.get("RestartPolicy", {}).get("Name")
-    await x.change(target(x, full, x.params[0]), "POST", "containers", full, "update", body=body, restart=policy)
+    await x.change(target(x, full, x.params[0]), "POST", "containers", full, "update", body=body, detail={"restart": policy})
 
 
 def refusal_of(x: Exchange, what: str, violations: list[str]) -> Refusal:
@@ -220,7 +235,7 @@ async def remove(x: Exchange) -> None:
         objects.mark_gone(tx, Kind.CONTAINER, [full])
 
     query = x.query.pairs("v", "force")
-    await x.change(target(x, full, name), "DELETE", "containers", full, query=query, done=done, **dict(query))
+    await x.change(target(x, full, name), "DELETE", "containers", full, query=query, done=done, detail=dict(query))
 
 
 async def upload(x: Exchange) -> None:
@@ -230,16 +245,16 @@ async def upload(x: Exchange) -> None:
     violations = mounts.find_forbidden(found)
     if violations:
         raise Refusal(403, f"hostadmin refused to copy into {x.params[0]}: {'; '.join(violations)}", "upload")
-    intent = await x.intend(x.entry(target(x, full, x.params[0]), path=x.query.text("path")))
+    intent = await x.intend(x.entry(target(x, full, x.params[0]), detail={"path": x.query.text("path")}))
     query = x.query.pairs("path", "noOverwriteDirNonDir", "copyUIDGID")
     fields = (("Content-Type", "application/x-tar"),)
     status = "unknown"
     try:
         response = await x.ask("PUT", "containers", full, "archive", query=query, stream=x.read_stream(), fields=fields)
         data = await response.read()
-        status = "ok" if response.status < 400 else "error"  # noqa: PLR2004
+        status = "ok" if response.status < 400 else "error"
     finally:
-        await x.conclude(intent, status, bytes=x.body.count)
+        await x.conclude(intent, status, detail={"bytes": x.body.count})
     if status == "error":
         x.send_json(response.status, {"message": x.clean(error_message(data))})
         return
@@ -332,7 +347,7 @@ async def _create(x: Exchange, body: dict[str, Any], name: str, image: dict[str,
     request = new_id()
     body["Labels"] = {**body.get("Labels", {}), admission.OWNER_LABEL: x.caller.owner, admission.REQUEST_LABEL: request}
     about = Target("container", None, name or None, x.caller.owner)
-    entry = x.entry(about, request=request, image=body.get("Image"), network=body["HostConfig"]["NetworkMode"])
+    entry = x.entry(about, detail={"image": body.get("Image"), "network": body["HostConfig"]["NetworkMode"]}, req=request)
     intent = await x.intend(entry, also=mounts.claim_work(claimed, x.caller.owner))
     query = ([("name", name)] if name else []) + x.query.pairs("platform")
     status, created, data, found = "unknown", None, b"", None
@@ -340,7 +355,7 @@ async def _create(x: Exchange, body: dict[str, Any], name: str, image: dict[str,
         response = await x.ask("POST", "containers", "create", query=query, body=body)
         data = await response.read()
         status = "error"
-        if response.status == 201:  # noqa: PLR2004
+        if response.status == 201:
             created = json.loads(data)["Id"]
             found = await x.look("containers", created, "json")
             await _verify(x, found or {}, image, body)

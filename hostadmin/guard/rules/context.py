@@ -8,7 +8,7 @@ import re
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from typing import IO, Final
+from typing import IO, Final, Self
 
 CHUNK: Final = 256 * 1024
 DOCKERFILE_LIMIT: Final = 1 << 20
@@ -20,7 +20,7 @@ _FLAG: Final = re.compile(r"--([a-z]+)=(\S+)")
 URL: Final = re.compile(r"(?:[a-z]+://|git@|github\.com/)", re.IGNORECASE)
 
 
-class ContextRefused(ValueError):  # noqa: N818  # becomes a refusal
+class ContextRefused(ValueError):  # becomes a refusal
     """The context cannot be judged, or asks for what is not allowed (``status`` 400 or 403)."""
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -40,10 +40,10 @@ class BuildContext:
     def __init__(self, dockerfile: str, target: str = "") -> None:
         self._name = dockerfile.removeprefix("./")
         self._target = target
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hostadmin-build-")
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hostadmin-build-")  # noqa: SIM115  # closed by __exit__
         self.size = 0
 
-    def __enter__(self) -> "BuildContext":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -191,7 +191,7 @@ def _take_arguments(rest: str, given: dict[str, str | None], known: dict[str, st
 def _from(rest: str, known: dict[str, str]) -> tuple[str, str]:
     """Return the base image and the stage's name of a FROM line."""
     words = [w for w in rest.split() if not w.startswith("--")]
-    if not words or len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):  # noqa: PLR2004
+    if not words or len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):
         raise ContextRefused(f"FROM {rest[:64]!r} cannot be read")
     base = _expand(words[0].strip("\"'"), known)
     return base, words[2].lower() if len(words) > 1 else ""

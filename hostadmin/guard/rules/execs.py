@@ -35,7 +35,7 @@ async def create(x: Exchange) -> None:
         "env": [e.partition("=")[0][:128] for e in body.get("Env", [])],
         "user": body.get("User"),
     }
-    await x.change(containers.target(x, full, x.params[0]), "POST", "containers", full, "exec", body=body, **detail)
+    await x.change(containers.target(x, full, x.params[0]), "POST", "containers", full, "exec", body=body, detail=detail)
 
 
 async def _own(x: Exchange, exec_id: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ async def start(x: Exchange) -> None:
     body = await x.read_json(bodies.EXEC_START, optional=True)
     found = await _own(x, x.params[0])
     about = Target("exec", found["ID"], None, x.caller.owner)
-    intent = await x.intend(x.entry(about, container=found["ContainerID"]))
+    intent = await x.intend(x.entry(about, detail={"container": found["ContainerID"]}))
     data = dump_json(body)
     fields = (
         *(() if body.get("Detach") else x.upgrade_fields()),
@@ -62,7 +62,7 @@ async def start(x: Exchange) -> None:
     response = await x.upstream.request("POST", x.target("exec", found["ID"], "start"), raw=data, fields=fields)
     if body.get("Detach"):
         text = await response.read()
-        ok = response.status < 400  # noqa: PLR2004
+        ok = response.status < 400
         await x.conclude(intent, "ok" if ok else "error")
         x.send(response.status, text, (("Content-Type", "application/json"),) if text else ())
         return

@@ -16,8 +16,8 @@ from hostadmin.policy import admission
 from hostadmin.store import images
 from hostadmin.store.database import Tx
 
-LIST_KEYS: Final = frozenset("dangling label before since reference until label!".split())
-CHANGES: Final = frozenset("CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL STOPSIGNAL USER VOLUME WORKDIR".split())
+LIST_KEYS: Final = frozenset(["dangling", "label", "before", "since", "reference", "until", "label!"])
+CHANGES: Final = frozenset(["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"])
 NO_LABELS: Final = f'LABEL {admission.OWNER_LABEL}="" {admission.REQUEST_LABEL}=""'
 UNTAGGED: Final = "<none>:<none>"
 TAR: Final = (("Content-Type", "application/x-tar"),)
@@ -39,7 +39,7 @@ async def list_visible(x: Exchange) -> None:
         if key in filters:
             filters[key] = [(await resolve.image(x, ref))["Id"] for ref in filters[key]]
     response = await x.ask("GET", "images", "json", query=x.query.pairs("all", "shared-size", "digests") + build_filters(filters))
-    if response.status != 200:  # noqa: PLR2004
+    if response.status != 200:
         await x.send_response(response)
         return
     shown = [_cut(x, i) for i in await response.json() if resolve.is_visible(x, i)]
@@ -130,8 +130,8 @@ async def tag(x: Exchange) -> None:
         response = await x.ask("POST", "images", image, "tag", query=query)
         data = await response.read()
         work = await tags.settle(x, [name], "tag")
-        await x.conclude(intent, "ok" if response.status == 201 else "error", also=work)  # noqa: PLR2004
-    if response.status != 201:  # noqa: PLR2004
+        await x.conclude(intent, "ok" if response.status == 201 else "error", also=work)
+    if response.status != 201:
         x.send_json(response.status, {"message": x.clean(error_message(data))})
         return
     x.send(201, data)
@@ -155,7 +155,12 @@ async def remove(x: Exchange) -> None:
         chosen = own
         if len({t.rpartition(":")[0] for t in own}) > 1 and not x.query.flag("force"):
             short = image.removeprefix("sha256:")[:12]
-            raise Refusal(409, f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories", "engine", recorded=False)
+            raise Refusal(
+                409,
+                f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories",
+                "engine",
+                recorded=False,
+            )
     shared = bool(others or x.guard.ledger.holders(image) - {owner})
     if not chosen and shared:
         await _release(x, image, ref)
@@ -183,12 +188,12 @@ async def _remove(x: Exchange, image: str, chosen: list[str], *, last: bool) -> 
         query = x.query.pairs("noprune")
         response = await x.ask("DELETE", "images", name, query=query)
         data = await response.read()
-        if response.status != 200:  # noqa: PLR2004
+        if response.status != 200:
             failed = (response.status, error_message(data))
             break
         answer += json.loads(data) or []
     gone = await x.look("images", image, "json") is None
-    still = {} if gone else {t: True for t in _tagged(await x.look("images", image, "json") or {})}
+    still = {} if gone else dict.fromkeys(_tagged(await x.look("images", image, "json") or {}), True)
 
     def work(tx: Tx) -> None:
         images.drop_tags(tx, [t for t in chosen if t not in still])
@@ -287,13 +292,13 @@ async def _bring_in(
         nonlocal status
         status = "done"
         work = await tags.settle(x, wanted, how, await seen.known(x))
-        await x.conclude(intent, "error" if seen.failed else "ok", also=work, images=seen.ids[:20])
+        await x.conclude(intent, "error" if seen.failed else "ok", also=work, detail={"images": seen.ids[:20]})
 
     try:
         body = x.read_stream() if stream else None
         response = await x.ask(method, *segments, query=query, stream=body, fields=fields)
         response.body = seen.listen(response.body)  # type: ignore[assignment]
-        if response.status >= 400:  # noqa: PLR2004
+        if response.status >= 400:
             seen.failed = True
             await response.read()
         await x.relay(response, before_end=conclude)
@@ -310,7 +315,7 @@ async def _after_cut(x: Exchange, wanted: list[str], how: str) -> Any:
     x.upstream.close()
     try:
         return await tags.settle(x, wanted, how)
-    except Exception:  # noqa: BLE001  # the engine is away: the resync will settle them
+    except Exception:  # the engine is away: the resync will settle them
         return None
 
 
@@ -358,7 +363,7 @@ class ImageIds:
         self.failed |= "error" in value
         aux = value.get("aux")
         text = f"{value.get('stream', '')} {value.get('status', '')} {aux.get('ID', '') if isinstance(aux, dict) else ''}"
-        self.ids += [word for word in text.split() if word.startswith("sha256:") and len(word) == 71]  # noqa: PLR2004
+        self.ids += [word for word in text.split() if word.startswith("sha256:") and len(word) == 71]
         words = text.split()
         if words[:2] == ["Successfully", "built"]:
             self.ids.append(words[2])
@@ -385,7 +390,7 @@ async def load(x: Exchange) -> None:
         wanted = [await tags.check_tag(x, name) for name in names]
         mine = [i for i in ids if await x.look("images", i, "json") is None or i in x.guard.ledger.held(x.caller.owner)]
         known_before = set(ids) - set(mine)
-        entry = x.entry(target(x, None, ", ".join(familiar(t) for t in wanted) or None), images=ids[:20])
+        entry = x.entry(target(x, None, ", ".join(familiar(t) for t in wanted) or None), detail={"images": ids[:20]})
         async with x.guard.lock("load"):
             intent = await x.intend(entry, also=tags.claim(wanted, x.caller.owner))
             concluded = False
@@ -422,10 +427,13 @@ async def commit(x: Exchange) -> None:
         wanted = [await tags.check_tag(x, name)]
     query = [("container", full), *_tag_query(wanted), *x.query.pairs("comment", "author", "pause")]
     query += [("changes", line) for line in [*changes, NO_LABELS]]
-    intent = await x.intend(x.entry(containers.target(x, full, x.query.text("container")), tags=[familiar(t) for t in wanted]), also=tags.claim(wanted, x.caller.owner))
+    intent = await x.intend(
+        x.entry(containers.target(x, full, x.query.text("container")), detail={"tags": [familiar(t) for t in wanted]}),
+        also=tags.claim(wanted, x.caller.owner),
+    )
     response = await x.ask("POST", "commit", query=query, body=body)
     data = await response.read()
-    ok = response.status == 201  # noqa: PLR2004
+    ok = response.status == 201
     made = [json.loads(data)["Id"]] if ok else []
     await x.conclude(intent, "ok" if ok else "error", also=await tags.settle(x, wanted, "commit", made))
     if not ok:

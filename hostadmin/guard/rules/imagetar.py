@@ -4,7 +4,7 @@ import json
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from hostadmin.core.images import FULL_IMAGE_ID
 
@@ -14,7 +14,7 @@ CHUNK: Final = 256 * 1024
 ANNOTATIONS: Final = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
-class TarRefused(ValueError):  # noqa: N818  # becomes a refusal
+class TarRefused(ValueError):  # becomes a refusal
     """The file is not one that an engine and this reader understand alike."""
 
 
@@ -22,9 +22,9 @@ class ImageTar:
     """Spools one tar and tells which tags and images it would set."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hostadmin-load-")
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hostadmin-load-")  # noqa: SIM115  # closed by __exit__
 
-    def __enter__(self) -> "ImageTar":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

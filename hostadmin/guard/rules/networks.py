@@ -16,7 +16,7 @@ from hostadmin.policy import admission
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
-LIST_KEYS: Final = frozenset("driver id name label scope type dangling".split())
+LIST_KEYS: Final = frozenset(["driver", "id", "name", "label", "scope", "type", "dangling"])
 DEFAULT_OPTIONS: Final = ("com.docker.network.bridge.default_bridge", "com.docker.network.bridge.name")
 
 
@@ -37,7 +37,7 @@ async def list_visible(x: Exchange) -> None:
     check_keys(filters, LIST_KEYS)
     mine = x.guard.ledger.owned(Kind.NETWORK, x.caller.owner)
     response = await x.ask("GET", "networks", query=build_filters(filters))
-    if response.status != 200:  # noqa: PLR2004
+    if response.status != 200:
         await x.send_response(response)
         return
     items = await response.json()
@@ -72,12 +72,12 @@ async def create(x: Exchange) -> None:
 async def _create(x: Exchange, body: dict[str, Any], name: str, request: str) -> None:
     about = Target("network", None, name, x.caller.owner)
     subnets = [c.get("Subnet") for c in (body.get("IPAM") or {}).get("Config", [])]
-    intent = await x.intend(x.entry(about, request=request, subnets=subnets))
+    intent = await x.intend(x.entry(about, detail={"subnets": subnets}, req=request))
     status, made, data = "unknown", "", b""
     try:
         response = await x.ask("POST", "networks", "create", body=body)
         data = await response.read()
-        status = "ok" if response.status == 201 else "error"  # noqa: PLR2004
+        status = "ok" if response.status == 201 else "error"
         made = json.loads(data)["Id"] if status == "ok" else ""
     finally:
 
@@ -102,7 +102,7 @@ async def connect(x: Exchange) -> None:
     body["Container"], _ = await resolve.container(x, body.get("Container", ""))
     about = Target("network", found["Id"], found["Name"], x.caller.owner)
     verb = "connect" if joining else "disconnect"
-    await x.change(about, "POST", "networks", found["Id"], verb, body=body, container=body["Container"])
+    await x.change(about, "POST", "networks", found["Id"], verb, body=body, detail={"container": body["Container"]})
 
 
 async def remove(x: Exchange) -> None:

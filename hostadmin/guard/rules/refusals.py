@@ -6,8 +6,7 @@ from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal
 
 NO_SWARM: Final = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node '
-    "to swarm and try again."
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
 )
 
 

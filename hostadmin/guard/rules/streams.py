@@ -13,4 +13,4 @@ async def finish_stream(x: Exchange, intent: Intent | None, channel: Channel | N
         await asyncio.wait([channel.ended, x.client.ended])
     if intent is not None:
         counts = {"bytes_in": channel.sent_bytes, "bytes_out": channel.received_bytes} if channel else {}
-        await x.conclude(intent, "ok" if channel is not None else "error", **counts)
+        await x.conclude(intent, "ok" if channel is not None else "error", detail=counts)

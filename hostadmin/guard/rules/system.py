@@ -14,13 +14,55 @@ from hostadmin.guard.target import VERSION_LOWEST, dotted
 from hostadmin.policy.admission import OWNER_LABEL
 
 INFO_MEMBERS: Final = frozenset(
-    """ID Driver DriverStatus SystemTime LoggingDriver CgroupDriver CgroupVersion KernelVersion OperatingSystem
-    OSVersion OSType Architecture NCPU MemTotal Name ServerVersion DefaultRuntime SecurityOptions MemoryLimit SwapLimit
-    KernelMemory KernelMemoryTCP CpuCfsPeriod CpuCfsQuota CPUShares CPUSet PidsLimit IPv4Forwarding BridgeNfIptables
-    BridgeNfIp6tables Debug NFd OomKillDisable NGoroutines NEventsListener IndexServerAddress Isolation InitBinary
-    ContainerdCommit RuncCommit InitCommit LiveRestoreEnabled ProductLicense Warnings ExperimentalBuild""".split()
+    [
+        "ID",
+        "Driver",
+        "DriverStatus",
+        "SystemTime",
+        "LoggingDriver",
+        "CgroupDriver",
+        "CgroupVersion",
+        "KernelVersion",
+        "OperatingSystem",
+        "OSVersion",
+        "OSType",
+        "Architecture",
+        "NCPU",
+        "MemTotal",
+        "Name",
+        "ServerVersion",
+        "DefaultRuntime",
+        "SecurityOptions",
+        "MemoryLimit",
+        "SwapLimit",
+        "KernelMemory",
+        "KernelMemoryTCP",
+        "CpuCfsPeriod",
+        "CpuCfsQuota",
+        "CPUShares",
+        "CPUSet",
+        "PidsLimit",
+        "IPv4Forwarding",
+        "BridgeNfIptables",
+        "BridgeNfIp6tables",
+        "Debug",
+        "NFd",
+        "OomKillDisable",
+        "NGoroutines",
+        "NEventsListener",
+        "IndexServerAddress",
+        "Isolation",
+        "InitBinary",
+        "ContainerdCommit",
+        "RuncCommit",
+        "InitCommit",
+        "LiveRestoreEnabled",
+        "ProductLicense",
+        "Warnings",
+        "ExperimentalBuild",
+    ]
 )
-EVENT_KEYS: Final = frozenset("type event container image volume network label scope daemon plugin".split())
+EVENT_KEYS: Final = frozenset(["type", "event", "container", "image", "volume", "network", "label", "scope", "daemon", "plugin"])
 
 
 async def ping(x: Exchange) -> None:
@@ -66,7 +108,14 @@ async def info(x: Exchange) -> None:
     plugins = {"Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file", "local"]}
     images = sum(1 for i in await x.look("images", "json") if resolve.is_visible(x, i))
     swarm = {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "", "RemoteManagers": None}
-    fixed = {"DockerRootDir": "", "Plugins": plugins, "Swarm": swarm, "Labels": [], "Images": images, "Runtimes": {"runc": {"path": "runc"}}}
+    fixed = {
+        "DockerRootDir": "",
+        "Plugins": plugins,
+        "Swarm": swarm,
+        "Labels": [],
+        "Images": images,
+        "Runtimes": {"runc": {"path": "runc"}},
+    }
     x.send_json(200, {**kept, **states, **fixed})
 
 
@@ -77,7 +126,7 @@ async def events(x: Exchange) -> None:
     check_keys(filters, EVENT_KEYS)
     query = [*x.query.pairs("since", "until"), *build_filters(filters)]
     response = await x.ask("GET", "events", query=query)
-    if response.status != 200:  # noqa: PLR2004
+    if response.status != 200:
         await x.send_response(response)
         return
     x.start_answer(200, (("Content-Type", "application/json"),), None)

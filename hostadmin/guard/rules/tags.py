@@ -23,7 +23,7 @@ async def check_tag(x: Exchange, text: str) -> str:
     reference = parse_reference(text)
     if reference is None or reference.digest:
         raise malformed(f"invalid reference format: {text[:128]}")
-    if looks_like_id(reference.path.rsplit("/", 1)[-1]) and reference.path.startswith("library/") and len(reference.path) > 19:  # noqa: PLR2004
+    if looks_like_id(reference.path.rsplit("/", 1)[-1]) and reference.path.startswith("library/") and len(reference.path) > 19:
         raise malformed(f"{text[:128]}: a repository cannot be named like an image id")
     tag = reference.tagged
     owners = x.guard.ledger.tag_owners()
@@ -31,7 +31,11 @@ async def check_tag(x: Exchange, text: str) -> str:
     if not taken and tag not in owners and await x.look("images", familiar(tag), "json") is not None:
         taken = True  # there, and not in the ledger yet: the host's
     if taken:
-        raise Refusal(403, f"hostadmin refused tag {familiar(tag)!r}: it belongs to somebody else; choose another name, for example {x.caller.actor.login}/{familiar(tag).rsplit('/', 1)[-1]}", "ownership")
+        raise Refusal(
+            403,
+            f"hostadmin refused tag {familiar(tag)!r}: it belongs to somebody else; choose another name, for example {x.caller.actor.login}/{familiar(tag).rsplit('/', 1)[-1]}",
+            "ownership",
+        )
     return tag
 
 

@@ -13,7 +13,7 @@ from hostadmin.policy import admission
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
-LIST_KEYS: Final = frozenset("dangling driver label name".split())
+LIST_KEYS: Final = frozenset(["dangling", "driver", "label", "name"])
 
 
 async def list_own(x: Exchange) -> None:
@@ -23,7 +23,7 @@ async def list_own(x: Exchange) -> None:
     check_keys(filters, LIST_KEYS)
     mine = x.guard.ledger.owned(Kind.VOLUME, x.caller.owner)
     response = await x.ask("GET", "volumes", query=build_filters(filters))
-    if response.status != 200:  # noqa: PLR2004
+    if response.status != 200:
         await x.send_response(response)
         return
     value = await response.json()
@@ -52,13 +52,13 @@ async def create(x: Exchange) -> None:
             x.send_json(201, await resolve.volume(x, name))
             return
         about = Target("volume", name, name, x.caller.owner)
-        intent = await x.intend(x.entry(about, request=request), also=mounts.claim_work(fresh, x.caller.owner))
+        intent = await x.intend(x.entry(about, req=request), also=mounts.claim_work(fresh, x.caller.owner))
         status = "unknown"
         try:
             made = {"Name": name, "Driver": "local", "Labels": labels}
             response = await x.ask("POST", "volumes", "create", body=made)
             data = await response.read()
-            status = "ok" if response.status == 201 else "error"  # noqa: PLR2004
+            status = "ok" if response.status == 201 else "error"
         finally:
             await x.conclude(intent, status, also=mounts.withdraw_work(fresh) if status == "error" else None)
     if status != "ok":
