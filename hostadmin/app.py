@@ -28,7 +28,7 @@ from hostadmin.upkeep.schedule import Scheduler
 from hostadmin.users.service import Places, Users
 
 ENGINE_SOCKET_FACT: Final = "engine.socket.before"
-WATCH_SECONDS: Final = 1.0
+WATCH_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
