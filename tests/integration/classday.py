@@ -79,8 +79,8 @@ class Person:
         while True:
             if self.on_begin is not None:
                 self.on_begin(self, step)
-            answer = self._type(step, typed)
             try:
+                answer = self._type(step, typed)
                 self._judge(step, typed, answer)
             except Unexpected:
                 if time.monotonic() >= end:
@@ -113,13 +113,13 @@ class Person:
         if not step.inside:
             return terminal.type(typed)
         shown = terminal.say(typed, self.fill(step.opens))  # "": a program that shows nothing by itself
-        for line in step.inside:
-            shown += self._converse(terminal, line)
-        last = step.inside[-1]
-        if last.then == step.opens:
+        said = [(line, self._converse(terminal, line)) for line in step.inside]
+        if step.inside[-1].then == step.opens:
             terminal.press("exit\n")
         answer = terminal.finish()
-        return Answer(shown + answer.output, answer.code)
+        for line, seen in said:  # judged outside of the program, so that the step can be typed again
+            self._judge(Step(line.typed, line.shows, line.hides), self.fill(line.typed), Answer(seen, 0))
+        return Answer(shown + "".join(seen for _, seen in said) + answer.output, answer.code)
 
     def _converse(self, terminal: Terminal, line: Line) -> str:
         typed = self.fill(line.typed)
@@ -133,7 +133,6 @@ class Person:
         if line.press:
             terminal.press(line.press)
             shown += terminal.watch(line.then)
-        self._judge(Step(line.typed, line.shows, line.hides), typed, Answer(shown, 0))
         return shown
 
     def _judge(self, step: Step, typed: str, answer: Answer) -> None:

@@ -25,7 +25,7 @@ code, (out, err) = c1.exec_run(["sh", "-c", "echo out; echo err >&2"], demux=Tru
 assert (out, err) == (b"out\n", b"err\n")
 assert client.containers.run("alpine", "echo hello", remove=True) == b"hello\n"
 try:
-    client.containers.run("alpine", "exit 5", entrypoint=["sh", "-c"], remove=True)
+    client.containers.run("alpine", ["sh", "-c", "exit 5"], remove=True)
 except docker.errors.ContainerError as error:
     assert error.exit_status == 5
 else:

@@ -23,6 +23,7 @@ from tests.integration.classimages import make_images
 
 ENGINE_SOCKET: Final = "/run/engine.sock"
 GUARD_SOCKET: Final = "/run/docker.sock"
+POOL: Final = "base=172.18.0.0/15,size=24"  # the engine's own pools are 31 networks, in the log's 192.168 too
 STATE: Final = Path("/mnt/hostadmin")
 ROOT: Final = Path(__file__).resolve().parents[2]
 CONFIG: Final = """\
@@ -156,6 +157,7 @@ class Engine:
         argv = ["dockerd", "--data-root", "/mnt/docker/data", "--exec-root", "/run/docker"]
         argv += ["--pidfile", "/run/docker.pid", "--host", f"unix://{self.path}", "--log-level", "warn"]
         argv += ["--cgroup-parent", os.environ["DHOST_CGROUP"]]
+        argv += ["--bip", "172.17.0.1/16", "--default-address-pool", POOL]
         with Path("/mnt/docker/log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True, env=engine_environ())
         if wait:

@@ -7,7 +7,8 @@ from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import BUILDKIT
 from hostadmin.guard.rules import containers, images, resolve, tags
-from hostadmin.guard.rules.context import BuildContext, ContextRefused, named_in
+from hostadmin.guard.rules.context import BuildContext, named_in
+from hostadmin.guard.rules.spool import TarRefused
 from hostadmin.guard.schema import mapping, nullable, text
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.policy import admission
@@ -39,12 +40,12 @@ async def build(x: Exchange) -> None:
     _check(x)
     wanted = [await tags.check_tag(x, name) for name in dict.fromkeys(x.query.texts("t"))]
     query = await _query(x, wanted)
-    with BuildContext(x.query.text("dockerfile") or "Dockerfile", x.query.text("target")) as context:
+    with BuildContext(x.query.text("dockerfile") or "Dockerfile") as context:
         try:
             async for data in x.read_stream():
                 context.write(data)
             bases = context.finish(_json_map(x, "buildargs"))
-        except ContextRefused as refused:
+        except TarRefused as refused:
             raise malformed(f"hostadmin refused this build: {refused}", close=not x.body.done, status=refused.status) from None
         for base in bases:
             await _check_base(x, base)
@@ -171,7 +172,7 @@ async def _check_base(x: Exchange, base: str) -> None:
         word, _, rest = line.partition(" ")
         try:
             named = named_in(word.upper(), rest)
-        except ContextRefused as refused:
+        except TarRefused as refused:
             raise malformed(f"hostadmin refused this build: {base}: {refused}", status=refused.status) from None
         for image in named:
             await _check_base(x, image)

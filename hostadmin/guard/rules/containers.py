@@ -168,9 +168,7 @@ async def start(x: Exchange) -> None:
     await x.read_nothing()
     check_detach_keys(x)
     found = await resolve.inspect_container(x, x.params[0])
-    violations = mounts.find_forbidden(found)
-    if violations:
-        raise Refusal(403, f"hostadmin refused to start {x.params[0]}: {'; '.join(violations)}", "start")
+    mounts.check_enterable(x, found, "start")
     verb = x.route.template.rsplit("/", 1)[1]
     query = x.query.pairs("signal", "t", "detachKeys")
     name = found["Name"].removeprefix("/")
@@ -242,9 +240,7 @@ async def upload(x: Exchange) -> None:
     """Write a tar into an own container; never into something of the host's."""
     full, found = await resolve.container(x, x.params[0])
     found = found or await x.look("containers", full, "json") or {}
-    violations = mounts.find_forbidden(found)
-    if violations:
-        raise Refusal(403, f"hostadmin refused to copy into {x.params[0]}: {'; '.join(violations)}", "upload")
+    mounts.check_enterable(x, found, "copy into")
     intent = await x.intend(x.entry(target(x, full, x.params[0]), detail={"path": x.query.text("path")}))
     query = x.query.pairs("path", "noOverwriteDirNonDir", "copyUIDGID")
     fields = (("Content-Type", "application/x-tar"),)
@@ -327,9 +323,11 @@ async def _pin_network(x: Exchange, ref: str) -> str:
 
 async def _pin_container(x: Exchange, ref: str, member: str) -> str:
     try:
-        return (await resolve.container(x, ref))[0]
+        found = await resolve.inspect_container(x, ref)
     except Refusal as missing:
         raise Refusal(403, f"hostadmin refused to create this container: {member}: {missing.message}", "ownership") from None
+    mounts.check_enterable(x, found, "join")
+    return str(found["Id"])
 
 
 async def _pin_volumes_from(x: Exchange, entry: str) -> str:
@@ -337,9 +335,6 @@ async def _pin_volumes_from(x: Exchange, entry: str) -> str:
     if colon and mode not in ("ro", "rw"):
         raise malformed("invalid mode in VolumesFrom")
     full = await _pin_container(x, ref, "VolumesFrom")
-    violations = mounts.find_forbidden(await resolve.inspect_container(x, full))
-    if violations:
-        raise refusal_of(x, "create this container", violations)
     return f"{full}:{mode}" if colon else full
 
 
@@ -373,7 +368,7 @@ async def _create(x: Exchange, body: dict[str, Any], name: str, image: dict[str,
 
 async def _verify(x: Exchange, found: dict[str, Any], image: dict[str, Any], body: dict[str, Any]) -> None:
     """Look at what has been created (``engine-api.md`` 3.4) before anybody may start it."""
-    problems = mounts.find_forbidden(found)
+    problems = mounts.find_forbidden(x, found)
     if found.get("Image") != image["Id"]:
         problems.append("the image was changed by somebody meanwhile; try again")
     labels = (found.get("Config") or {}).get("Labels") or {}

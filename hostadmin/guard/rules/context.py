@@ -1,111 +1,68 @@
-"""A build context on its way in: spooled, and its Dockerfile read for the images that it names.
+"""A build context on its way in: its Dockerfile is read for the images that it names.
 
-Only the words that name images or addresses are read (FROM, COPY --from, ADD, ONBUILD); everything
-else is the builder's business. What cannot be read with certainty is refused.
+Only the words that name images or addresses are read (FROM, COPY --from, ADD, ONBUILD); everything else is the
+builder's business. What the builder could read in another way than this reader is refused.
 """
 
 import re
-import tarfile
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from typing import IO, Final, Self
+from collections.abc import Iterator
+from typing import Final
 
-CHUNK: Final = 256 * 1024
+from hostadmin.guard.rules.spool import Spool, TarRefused, clean
+
 DOCKERFILE_LIMIT: Final = 1 << 20
-ENTRIES_LIMIT: Final = 200_000
-_ESCAPE: Final = re.compile(r"#\s*escape\s*=\s*(.)\s*", re.IGNORECASE)
-_DIRECTIVE: Final = re.compile(r"#\s*[A-Za-z][A-Za-z0-9]*\s*=\s*.+")
+WORDS: Final = frozenset(
+    """FROM ARG RUN CMD LABEL MAINTAINER EXPOSE ENV ADD COPY ENTRYPOINT VOLUME USER WORKDIR ONBUILD STOPSIGNAL
+    HEALTHCHECK SHELL""".split()  # noqa: SIM905  # reads as the list in the builder's manual
+)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\x85\u2028\u2029]|\r(?!\n|\Z)")
+_ESCAPE: Final = re.compile(r"#\s*escape\s*=\s*([^\\].*|)", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:[-+])([^{}$]*))?\})")
-_FLAG: Final = re.compile(r"--([a-z]+)=(\S+)")
-URL: Final = re.compile(r"(?:[a-z]+://|git@|github\.com/)", re.IGNORECASE)
+_QUOTED: Final = re.compile(r"\"[^\"'\\]*\"|'[^\"'\\]*'|[^\"'\\]*")
+_ADDRESS: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)", re.IGNORECASE)
 
 
-class ContextRefused(ValueError):  # becomes a refusal
-    """The context cannot be judged, or asks for what is not allowed (``status`` 400 or 403)."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class BuildContext:
+class BuildContext(Spool):
     """Spools one context and tells which images its Dockerfile names.
 
     Args:
         dockerfile: path of the Dockerfile inside the context.
-        target: the stage to stop at (it changes nothing about what is named).
 
     """
 
-    def __init__(self, dockerfile: str, target: str = "") -> None:
-        self._name = dockerfile.removeprefix("./")
-        self._target = target
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hostadmin-build-")  # noqa: SIM115  # closed by __exit__
-        self.size = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, data: bytes) -> None:
-        """Append bytes of the tar."""
-        self._file.write(data)
-        self.size += len(data)
+    def __init__(self, dockerfile: str) -> None:
+        self._name = clean(dockerfile)
+        super().__init__(frozenset({self._name}), DOCKERFILE_LIMIT)
 
     def finish(self, arguments: dict[str, str | None]) -> list[str]:
         """Return the images that the Dockerfile names, stages and ``scratch`` left out.
 
         Raises:
-            ContextRefused: no tar, no or two Dockerfiles, an image name that cannot be known.
+            TarRefused: no tar, no Dockerfile, or an image name that cannot be known.
 
         """
-        return find_images(self._dockerfile(), arguments)
-
-    def _dockerfile(self) -> str:
-        self._file.seek(0)
-        found: list[bytes] = []
+        found = self.rebuild().get(self._name)
+        if found is None:
+            raise TarRefused(f"Cannot locate specified Dockerfile: {self._name}")
         try:
-            with tarfile.open(fileobj=self._file, mode="r|*") as archive:
-                for count, member in enumerate(archive):
-                    if count > ENTRIES_LIMIT:
-                        raise ContextRefused("the context has too many entries")
-                    if _clean(member.name) != self._name:
-                        continue
-                    content = archive.extractfile(member) if member.isreg() else None
-                    if content is None or member.size > DOCKERFILE_LIMIT:
-                        raise ContextRefused(f"{self._name} must be a plain file")
-                    found.append(content.read())
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise ContextRefused("the context is not a tar") from error
-        if len(found) != 1:
-            raise ContextRefused(f"the context must hold {self._name} exactly once")
-        try:
-            return found[0].decode("utf-8").removeprefix("\ufeff")
+            return find_images(found.decode("utf-8").removeprefix("\ufeff"), arguments)
         except UnicodeDecodeError as error:
-            raise ContextRefused(f"{self._name} is not UTF-8") from error
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the spooled bytes for the engine."""
-        self._file.seek(0)
-        while data := self._file.read(CHUNK):
-            yield data
-
-
-def _clean(name: str) -> str:
-    return "/".join(part for part in name.split("/") if part not in ("", "."))
+            raise TarRefused(f"{self._name} is not UTF-8") from error
 
 
 def find_images(dockerfile: str, arguments: dict[str, str | None]) -> list[str]:
     """Return the images that a Dockerfile names (``FROM``, ``COPY --from``), each once.
 
+    Args:
+        dockerfile: its text.
+        arguments: the build's ``--build-arg`` values.
+
     Raises:
-        ContextRefused: a name with a variable that is not known, or a remote ``ADD``.
+        TarRefused: a name that cannot be known for sure, or a remote ``ADD``.
 
     """
     images: dict[str, None] = {}
-    stages: set[str] = {"scratch"}
+    stages: set[str] = set()
     count = 0
     known: dict[str, str] = {}
     for word, rest in _instructions(dockerfile):
@@ -113,13 +70,13 @@ def find_images(dockerfile: str, arguments: dict[str, str | None]) -> list[str]:
             _take_arguments(rest, arguments, known)
         elif word == "FROM":
             base, name = _from(rest, known)
-            if base.lower() not in stages:
+            if base != "scratch" and base.lower() not in stages:
                 images[base] = None
-            stages |= {name, str(count)} - {""}
+            stages |= {name} - {""}
             count += 1
         else:
             for source in named_in(word, rest):
-                if source.lower() not in stages:
+                if source.lower() not in stages and not (source.isdigit() and int(source) < count):
                     images[source] = None
     return list(images)
 
@@ -128,43 +85,45 @@ def named_in(word: str, rest: str) -> list[str]:
     """Return the images that one instruction other than FROM names.
 
     Raises:
-        ContextRefused: a remote ADD, or a ``--from`` that cannot be known.
+        TarRefused: an unknown word, a remote ADD, or a ``--from`` that cannot be known.
 
     """
+    if word not in WORDS:
+        raise TarRefused(f"unknown instruction: {word[:32]}")
     if word == "ONBUILD":
-        inner, _, more = rest.strip().partition(" ")
-        return named_in(inner.upper(), more)
-    if word == "ADD" and any(URL.match(part.strip("\"',[]")) for part in rest.split()):
-        raise ContextRefused("ADD of an address is not allowed: the engine would fetch it; COPY a file", 403)
-    if word in ("ADD", "COPY") and "--from" in rest:
-        flags = dict(_FLAG.findall(rest))
-        if "from" not in flags or "$" in flags["from"] or rest.count("--from") > 1:
-            raise ContextRefused("COPY --from must name a stage or an image")
-        return [flags["from"]]
-    if word == "ADD" and "$" in rest:
-        raise ContextRefused("ADD with a variable is not allowed: use COPY", 403)
-    return []
+        return named_in(*_split(rest))
+    if word not in ("ADD", "COPY"):
+        return []
+    flags = list(_leading_flags(rest))
+    if any(c in flag for flag in flags for c in "\\'\"$"):
+        raise TarRefused(f"{word}: quotes, escapes and variables in flags are not allowed")
+    if word == "ADD" and (_ADDRESS.search(rest) or "$" in rest or "\\" in rest):
+        raise TarRefused("ADD of an address (or with variables or escapes) is not allowed: the engine would fetch it; use COPY", 403)
+    return [flag.removeprefix("--from=") for flag in flags if flag.startswith("--from=")]
+
+
+def _leading_flags(rest: str) -> Iterator[str]:
+    for part in rest.split():
+        if not part.startswith("--"):
+            return
+        yield part
 
 
 def _instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
     """Yield instruction words and their arguments, comments and continued lines resolved."""
-    lines = dockerfile.splitlines()
-    escape = "\\"
-    for line in lines:  # parser directives stand before everything else
-        if found := _ESCAPE.fullmatch(line.strip()):
-            escape = found[1]
-        if not _DIRECTIVE.fullmatch(line.strip()):
-            break
-    if escape not in ("\\", "`"):
-        raise ContextRefused("invalid escape directive")
+    if _CONTROL.search(dockerfile):
+        raise TarRefused("the Dockerfile holds control characters")
     pending = ""
-    for line in lines:
+    for line in dockerfile.split("\n"):
         text = line.strip()
+        if _ESCAPE.fullmatch(text):
+            raise TarRefused("the Dockerfile changes the escape character: only '\\' is supported")
         if text.startswith("#") or (not text and pending):
             continue
-        stripped = line.rstrip()
-        if stripped.endswith(escape):
-            pending += stripped[:-1]
+        if text.endswith("\\\\"):
+            raise TarRefused("the Dockerfile has a line that ends with two backslashes: builders read it differently")
+        if text.endswith("\\"):
+            pending += line.rstrip()[:-1]
             continue
         full, pending = (pending + line).strip(), ""
         if full:
@@ -174,8 +133,8 @@ def _instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
 
 
 def _split(text: str) -> tuple[str, str]:
-    word, _, rest = text.replace("\t", " ").partition(" ")
-    return word.upper(), rest.strip()
+    word, *rest = text.strip().split(None, 1)
+    return word.upper(), rest[0] if rest else ""
 
 
 def _take_arguments(rest: str, given: dict[str, str | None], known: dict[str, str]) -> None:
@@ -185,16 +144,21 @@ def _take_arguments(rest: str, given: dict[str, str | None], known: dict[str, st
         if value is not None:
             known[name] = value
         elif equals:
-            known[name] = _expand(default.strip("\"'"), known)
+            if not _QUOTED.fullmatch(default):
+                raise TarRefused(f"the default of ARG {name[:32]} cannot be read")
+            known[name] = _expand(default.strip("\"'"), known) if default.strip("\"'") else ""
 
 
 def _from(rest: str, known: dict[str, str]) -> tuple[str, str]:
     """Return the base image and the stage's name of a FROM line."""
-    words = [w for w in rest.split() if not w.startswith("--")]
+    words = rest.split()
+    while words and words[0].startswith("--"):
+        words.pop(0)
     if not words or len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):
-        raise ContextRefused(f"FROM {rest[:64]!r} cannot be read")
-    base = _expand(words[0].strip("\"'"), known)
-    return base, words[2].lower() if len(words) > 1 else ""
+        raise TarRefused(f"FROM {rest[:64]!r} cannot be read")
+    if any(c in words[0] for c in "\\'\""):
+        raise TarRefused("FROM with quotes or escapes is not allowed")
+    return _expand(words[0], known), words[2].lower() if len(words) > 1 else ""
 
 
 def _expand(text: str, known: dict[str, str]) -> str:
@@ -205,10 +169,10 @@ def _expand(text: str, known: dict[str, str]) -> str:
         if found[3] == ":+":
             return found[4] if known.get(name) else ""
         if name not in known:
-            raise ContextRefused(f"the variable {name!r} in FROM is not set")
+            raise TarRefused(f"the variable {name!r} in FROM is not set")
         return known[name]
 
     expanded = _VARIABLE.sub(value, text)
     if "$" in expanded or not expanded:
-        raise ContextRefused(f"the image {text[:64]!r} in FROM cannot be known")
+        raise TarRefused(f"the image {text[:64]!r} in FROM cannot be known")
     return expanded

@@ -8,7 +8,7 @@ from hostadmin.core.values import Kind
 from hostadmin.guard import bodies
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import RULE_OWNERSHIP, Refusal
-from hostadmin.guard.rules import containers, resolve
+from hostadmin.guard.rules import containers, mounts, resolve
 from hostadmin.guard.rules.streams import finish_stream
 from hostadmin.guard.strictjson import dump_json
 
@@ -17,7 +17,9 @@ async def attach(x: Exchange) -> None:
     """Attach to an own container."""
     await x.read_nothing()
     containers.check_detach_keys(x)
-    full, _ = await resolve.container(x, x.params[0])
+    found = await resolve.inspect_container(x, x.params[0])
+    mounts.check_enterable(x, found, "attach to")
+    full = found["Id"]
     intent = await x.intend(x.entry(containers.target(x, full, x.params[0])))
     query = x.query.pairs("detachKeys", "logs", "stream", "stdin", "stdout", "stderr")
     target = x.target("containers", full, "attach", query=query)
@@ -29,7 +31,9 @@ async def attach(x: Exchange) -> None:
 async def create(x: Exchange) -> None:
     """Prepare a process in an own container; its command is recorded, its environment only by name."""
     body = await x.read_json(bodies.EXEC_CREATE)
-    full, _ = await resolve.container(x, x.params[0])
+    inspected = await resolve.inspect_container(x, x.params[0])
+    mounts.check_enterable(x, inspected, "start a process in")
+    full = inspected["Id"]
     detail = {
         "cmd": [word[:256] for word in body.get("Cmd", [])][:32],
         "env": [e.partition("=")[0][:128] for e in body.get("Env", [])],

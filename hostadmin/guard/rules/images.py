@@ -11,7 +11,8 @@ from hostadmin.guard.exchange import Exchange, error_message, passed_fields
 from hostadmin.guard.query import Filters, build_filters, check_keys
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.rules import containers, resolve, tags
-from hostadmin.guard.rules.imagetar import ImageTar, TarRefused
+from hostadmin.guard.rules.imagetar import ImageTar
+from hostadmin.guard.rules.spool import TarRefused
 from hostadmin.policy import admission
 from hostadmin.store import images
 from hostadmin.store.database import Tx

@@ -41,7 +41,7 @@ def check_volume_name(name: str) -> str:
     return name
 
 
-def find_forbidden(found: dict[str, Any]) -> list[str]:
+def find_forbidden(x: Exchange, found: dict[str, Any]) -> list[str]:
     """Return a violation per mount of an inspected container that reaches the host."""
     host = found.get("HostConfig") or {}
     problems = [
@@ -54,7 +54,28 @@ def find_forbidden(found: dict[str, Any]) -> list[str]:
     for member in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"):
         if host.get(member) == "host":
             problems.append(f"{member} is the host's; an administrator must start it")
+    for member in ("Devices", "DeviceRequests", "DeviceCgroupRules", "VolumeDriver"):
+        if host.get(member) not in (None, [], "", "local"):
+            problems.append(f"it has {member} of the host; an administrator must start it")
+    if any("unconfined" in option or "disable" in option for option in host.get("SecurityOpt") or []):
+        problems.append("it is not confined; an administrator must start it")
+    allowed = x.caller.profile.capabilities if x.caller.profile else frozenset()
+    if any(c.upper().removeprefix("CAP_") not in allowed for c in host.get("CapAdd") or []):
+        problems.append("it has capabilities that the profile does not allow; an administrator must start it")
     return problems
+
+
+def check_enterable(x: Exchange, found: dict[str, Any], what: str) -> None:
+    """Refuse to let a process into a container that reaches the host, however it came to be the caller's.
+
+    Raises:
+        Refusal: 403, with all that is wrong with it.
+
+    """
+    problems = find_forbidden(x, found)
+    if problems:
+        name = found.get("Name", "").removeprefix("/")
+        raise Refusal(403, f"hostadmin refused to {what} {name}: {'; '.join(problems)}", "admission")
 
 
 @contextlib.asynccontextmanager

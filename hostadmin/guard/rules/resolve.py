@@ -109,11 +109,11 @@ async def volume(x: Exchange, name: str) -> dict[str, Any]:
 
 
 def is_visible(x: Exchange, image: dict[str, Any]) -> bool:
-    """Tell whether the caller may use an image: held by them, or under a tag of the host's."""
+    """Tell whether the caller may use an image: held by them, or under a tag of theirs or of the host's."""
     if image["Id"] in x.guard.ledger.held(x.caller.owner):
         return True
     owners = x.guard.ledger.tag_owners()
-    return any(owners.get(normal, "?") is None for normal in _normalised(image.get("RepoTags") or []))
+    return any(owners.get(normal, "?") in (None, x.caller.owner) for normal in _normalised(image.get("RepoTags") or []))
 
 
 def _normalised(tags: list[str]) -> list[str]:

@@ -125,7 +125,9 @@ def test_reserved_labels_are_refused_in_any_spelling(name):
 
 
 def test_forwarded_bodies_hold_only_what_was_given():
-    assert bodies.NETWORK_CREATE({"Name": "a", "CheckDuplicate": True, "Driver": "bridge", "ConfigFrom": {"Network": ""}, "Options": {}}, "") == {
+    assert bodies.NETWORK_CREATE(
+        {"Name": "a", "CheckDuplicate": True, "Driver": "bridge", "ConfigFrom": {"Network": ""}, "Options": {}}, ""
+    ) == {
         "Name": "a",
         "Driver": "bridge",
         "Options": {},

@@ -14,7 +14,14 @@ def head(*lines: str) -> bytes:
 
 
 def test_a_head_of_the_docker_cli():
-    raw = head("POST /v1.41/exec/x/start HTTP/1.1", "Host: ", "User-Agent: Docker-Client/20.10", "Connection: Upgrade", "Upgrade: tcp", "Content-Length: 2")
+    raw = head(
+        "POST /v1.41/exec/x/start HTTP/1.1",
+        "Host: ",
+        "User-Agent: Docker-Client/20.10",
+        "Connection: Upgrade",
+        "Upgrade: tcp",
+        "Content-Length: 2",
+    )
     found = parse_request_head(raw)
     assert (found.method, found.target, found.length, found.upgrade, found.keep_alive) == ("POST", "/v1.41/exec/x/start", 2, "tcp", True)
 
@@ -68,7 +75,12 @@ TOKENS = st.text("abcXYZ-019", min_size=1, max_size=12)
 VALUES = st.text([chr(c) for c in range(0x20, 0x7F)], max_size=20)
 
 
-@given(st.sampled_from(["GET", "POST", "DELETE", "PUT"]), st.text("abc/%2f.?=&", max_size=20), st.lists(st.tuples(TOKENS, VALUES), max_size=6), st.integers(0, 9))
+@given(
+    st.sampled_from(["GET", "POST", "DELETE", "PUT"]),
+    st.text("abc/%2f.?=&", max_size=20),
+    st.lists(st.tuples(TOKENS, VALUES), max_size=6),
+    st.integers(0, 9),
+)
 def test_what_is_accepted_both_oracles_read_the_same(method, path, fields, length):
     raw = head(f"{method} /{path} HTTP/1.1", "Host: a", *(f"X-{k}: {v}" for k, v in fields), f"Content-Length: {length}")
     ours = parse_request_head(raw)
@@ -114,7 +126,22 @@ def test_chunks_are_decoded_whatever_the_split(chunks, step):
     assert bytes(buffer) == b"NEXT"
 
 
-@pytest.mark.parametrize("raw", [b"5;a=b\r\nhello\r\n", b"0x5\r\n", b"+5\r\n", b" 5\r\n", b"5 \r\n", b"fffffffff\r\n", b"5\nhello", b"5\r\nhelloX\r\n", b"0\r\nX: y\r\n\r\n", b"-1\r\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"5;a=b\r\nhello\r\n",
+        b"0x5\r\n",
+        b"+5\r\n",
+        b" 5\r\n",
+        b"5 \r\n",
+        b"fffffffff\r\n",
+        b"5\nhello",
+        b"5\r\nhelloX\r\n",
+        b"0\r\nX: y\r\n\r\n",
+        b"-1\r\n",
+        b"\r\n",
+    ],
+)
 def test_malformed_chunks_are_refused(raw):
     with pytest.raises(ValueError):
         decoder, buffer = ChunkDecoder(), bytearray(raw + b"padding to be sure" * 2)

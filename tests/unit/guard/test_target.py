@@ -54,7 +54,9 @@ def test_paths_are_written_canonically():
 
 
 def test_parameters():
-    found = Parameters([("all", "True"), ("limit", "-1"), ("t", "a"), ("t", "b"), ("drop", "x")], {"all": "b", "limit": "i", "t": "s*", "drop": "-"})
+    found = Parameters(
+        [("all", "True"), ("limit", "-1"), ("t", "a"), ("t", "b"), ("drop", "x")], {"all": "b", "limit": "i", "t": "s*", "drop": "-"}
+    )
     assert (found.flag("all"), found.number("limit"), found.texts("t")) == (True, -1, ["a", "b"])
     assert found.pairs("all", "limit", "t") == [("all", "1"), ("limit", "-1"), ("t", "a"), ("t", "b")]
     for pairs in ([("x", "1")], [("all", "1"), ("all", "1")], [("limit", "1e3")], [("limit", "0x1")]):
@@ -85,7 +87,14 @@ def test_json_that_is_not_utf8_is_refused():
             parse_json(data)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc"), inner, max_size=4), max_leaves=12)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc"), inner, max_size=4),
+    max_leaves=12,
+)
 
 
 @given(JSON)
