@@ -4,7 +4,7 @@
 reason given here. Members with a rule that depends on the profile are judged in ``policy.admission``.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from hostadmin.guard.schema import (
     boolean,
@@ -199,11 +199,21 @@ HOST_CONFIG: Final = record(
         "Init": boolean,
     }
 )
+_NETWORKING: Final = record({"EndpointsConfig": mapping(nullable(ENDPOINT), r"[^\0/]{1,256}", 16)})
+
+
+def networking(value: Any, path: str) -> Any:
+    """``NetworkingConfig``; docker-py's ``run(network=NAME)`` adds ``{NAME: null}``, which the engine ignores."""
+    if isinstance(value, dict):
+        value = {name: given for name, given in value.items() if given is not None}
+    return _NETWORKING(value, path)
+
+
 CONTAINER_CREATE: Final = record(
     {
         **CONFIG,
         "HostConfig": HOST_CONFIG,
-        "NetworkingConfig": record({"EndpointsConfig": mapping(nullable(ENDPOINT), r"[^\0/]{1,256}", 16)}),
+        "NetworkingConfig": networking,
     },
     keep_null=frozenset({"Entrypoint"}),
 )

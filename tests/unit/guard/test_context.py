@@ -46,7 +46,7 @@ def test_build_arguments_count():
         "# escape=`\nFROM a\nRUN x `\nCOPY --from=secret /x /y",
         "FROM a\nADD http://169.254.169.254/ /x",
         "FROM a\nADD $URL /x",
-        "FROM a\nADD [\"https://x/y\", \"/x\"]",
+        'FROM a\nADD ["https://x/y", "/x"]',
         "FROM a\nADD git@github.com:a/b /x",
         "FROM a$X",
         'FROM "a"',
