@@ -12,7 +12,7 @@ from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.framing import parse_request_head
 from hostadmin.guard.query import Parameters
 from hostadmin.guard.refusal import Refusal
-from hostadmin.guard.routes import match
+from hostadmin.guard.routes import REFUSING, match
 from hostadmin.guard.rules import apply
 from hostadmin.guard.strictjson import dump_json
 from hostadmin.guard.target import dotted, parse_target
@@ -115,7 +115,8 @@ class Connection(Channel):
         caller = await self.guard.callers.admit(self.peer, self._find_container)
         segments, version, pairs = parse_target(head.target)
         route, params = match(head.method, segments)
-        query = Parameters(pairs, route.query) if not caller.admin else Parameters(pairs, _Anything())
+        free = caller.admin or route.rule in REFUSING
+        query = Parameters(pairs, _Anything() if free else route.query)
         if version is None:
             version = await self.guard.default_version(self.upstream)
         return Exchange(self.guard, self, self.upstream, head, route, params, version, query, caller)
@@ -156,7 +157,7 @@ class Connection(Channel):
 
 
 class _Anything(dict[str, str]):
-    """For an administrator: every parameter is text, repeated at will."""
+    """For an administrator, and for rows that refuse anyway: every parameter is text, repeated at will."""
 
     def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002
         return "s*"

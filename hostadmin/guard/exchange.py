@@ -5,6 +5,7 @@ last byte of the answer.
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -289,10 +290,11 @@ class Exchange:
     ) -> None:
         """Record an outcome with its ledger rows; wait until durable."""
         known = {k: v for k, v in (detail or {}).items() if v not in (None, "")}
-        future = self.guard.journal.submit_outcome(intent, status, target=target, detail=known, also=also)
+        write = functools.partial(self.guard.journal.submit_outcome, intent, status, target=target, detail=known, also=also)
         try:
-            await asyncio.shield(asyncio.wrap_future(future))
+            await asyncio.shield(asyncio.wrap_future(write()))
         except HostadminError as error:
+            self.guard.unwritten.append(write)
             self.keep = False
             text = f"hostadmin: this WAS carried out, but its outcome could not be recorded ({error.key}, request {intent.entry.req})"
             raise Refusal(error.status, text, "audit", recorded=False) from error

@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 from hostadmin.audit.actions import Action
 from hostadmin.core.errors import HostadminError
+from hostadmin.core.labels import REQUEST_LABEL
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard.channel import Gone
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.target import VERSION_LOWEST, dotted
 from hostadmin.guard.upstream import Upstream
-from hostadmin.policy.admission import REQUEST_LABEL
 from hostadmin.store import audit, objects
 from hostadmin.store.database import Tx
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("hostadmin.guard")
 RETRY_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 2.0
 LISTS: Final = {
     Action.CONTAINER_CREATE: (Kind.CONTAINER, "/containers/json?all=1&", "Id"),
     Action.NETWORK_CREATE: (Kind.NETWORK, "/networks?", "Id"),
@@ -66,12 +67,20 @@ async def _verdict(upstream: Upstream, record: dict[str, Any]) -> Verdict:
     return "unknown", None
 
 
+async def _labelled(upstream: Upstream, path: str, request: str) -> Any:
+    """Return what carries a request's label."""
+    filters = quote(json.dumps({"label": {f"{REQUEST_LABEL}={request}": True}}), safe="")
+    value = await (await upstream.request("GET", f"{PREFIX}{path}filters={filters}")).json()
+    found = value.get("Volumes") if isinstance(value, dict) else value
+    return found or []
+
+
 async def _created(upstream: Upstream, record: dict[str, Any], action: Action) -> Verdict:
     kind, path, member = LISTS[action]
-    filters = quote(json.dumps({"label": {f"{REQUEST_LABEL}={record['req']}": True}}), safe="")
-    response = await upstream.request("GET", f"{PREFIX}{path}filters={filters}")
-    value = await response.json()
-    found = (value or {}).get("Volumes") if kind is Kind.VOLUME else value
+    found = await _labelled(upstream, path, record["req"])
+    if not found:
+        await asyncio.sleep(SETTLE_SECONDS)  # the engine may still be at it
+        found = await _labelled(upstream, path, record["req"])
     owner = record["actor_account"]
     if not found:
         name = record["object_name"]

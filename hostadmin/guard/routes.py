@@ -87,6 +87,10 @@ class Route:
         object.__setattr__(self, "pattern", re.compile(text[1:]))
 
 
+REFUSING: Final = frozenset({Rule.REFUSED, Rule.NO_SWARM, Rule.NO_SUCH_PLUGIN})
+"""Words that refuse whatever the parameters are."""
+
+
 def _row(method: str, template: str, operation: str, rule: Rule, action: Action | None = None, **more: object) -> Route:
     return Route(method, template, operation, rule, action=action, **more)  # type: ignore[arg-type]
 

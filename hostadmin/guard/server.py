@@ -8,6 +8,8 @@ import signal
 import socket
 import weakref
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +33,7 @@ from hostadmin.store.database import Database, Tx
 LOG = logging.getLogger("hostadmin.guard")
 CONNECTIONS_PER_UID: Final = 256
 WATCH_SECONDS: Final = 0.25
+RETRY_SECONDS: Final = 1.0
 SOCKET_MODE: Final = 0o666  # the kernel says who calls, the guard decides
 
 
@@ -47,6 +50,7 @@ class Guard:
         self.engine_version: tuple[int, int] | None = None
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
+        self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
         self._per_uid: Counter[int] = Counter()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -76,6 +80,17 @@ class Guard:
                     exchange.client.abort()
                     if partner is not None:
                         partner.abort()
+
+    async def write_unwritten(self) -> None:
+        """Write the outcomes that could not be written, as soon as that is possible again."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            while self.unwritten:
+                try:
+                    await asyncio.wrap_future(self.unwritten[0]())
+                except HostadminError:
+                    break
+                self.unwritten.pop(0)
 
     def lock(self, name: str) -> asyncio.Lock:
         """Return the lock of a name (container, volume, tag): who creates under it comes first."""
@@ -156,9 +171,11 @@ async def _serve(guard: Guard, path: str) -> None:
     recovering = loop.create_task(recover(guard))
     server = await loop.create_unix_server(lambda: Connection(guard), sock=listen(path), start_serving=True)
     watching = loop.create_task(guard.watch())
+    writing = loop.create_task(guard.write_unwritten())
     LOG.info("guard listens on %s", path)
     await stopped.wait()
     watching.cancel()
+    writing.cancel()
     recovering.cancel()
     server.close()
     with contextlib.suppress(FileNotFoundError):

@@ -5,15 +5,18 @@ taken for gone. What nobody has recorded appears with attribution ``unknown`` an
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
-from hostadmin.core.clock import timestamp
+from hostadmin.core.clock import parse_timestamp, timestamp
 from hostadmin.core.images import familiar, parse_reference
+from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.engine.client import Engine
-from hostadmin.store import images, objects
+from hostadmin.store import audit, images, objects
 from hostadmin.store.database import Database, Tx
 
+CLAIM: Final = timedelta(seconds=60)
 PREDEFINED: Final = ("bridge", "host", "none")
 
 
@@ -25,6 +28,7 @@ class Found:
     name: str
     detail: dict[str, Any]
     volumes: tuple[str, ...] = ()  # of a container: the volumes it mounts
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,15 @@ def container_found(item: dict[str, Any]) -> Found:
     detail = {"image": item.get("Image", ""), "state": item.get("State", ""), "ports": ports}
     volumes = tuple(m["Name"] for m in item.get("Mounts") or [] if m.get("Type") == "volume" and m.get("Name"))
     name = (item.get("Names") or [""])[0].removeprefix("/")
-    return Found(item["Id"], name, detail, volumes)
+    return Found(item["Id"], name, detail, volumes, item.get("Labels") or {})
 
 
 def network_found(item: dict[str, Any]) -> Found:
     """Return a network from the engine's answer."""
     subnets = [c.get("Subnet", "") for c in ((item.get("IPAM") or {}).get("Config") or [])]
-    return Found(item["Id"], item["Name"], {"driver": item.get("Driver", ""), "subnet": ", ".join(subnets)})
+    return Found(
+        item["Id"], item["Name"], {"driver": item.get("Driver", ""), "subnet": ", ".join(subnets)}, labels=item.get("Labels") or {}
+    )
 
 
 def apply_listing(tx: Tx, listing: Listing) -> int:
@@ -80,14 +86,16 @@ def apply_listing(tx: Tx, listing: Listing) -> int:
     changes = 0
     for kind, found in listing.found.items():
         known = {o.ref: o for o in objects.list_objects(tx, kind)}
-        gone = [ref for ref, o in known.items() if ref not in found and o.first_seen < listing.begun]
+        settled = _claims_settled(listing.begun) if kind is Kind.VOLUME else listing.begun
+        gone = [ref for ref, o in known.items() if ref not in found and o.first_seen < settled]
         objects.mark_gone(tx, kind, gone)
         if kind is Kind.IMAGE:
             for ref in gone:
                 images.forget(tx, ref)
         for item in found.values():
             before = known.get(item.ref)
-            if before is None or before.name != item.name or {**before.detail, **item.detail} != before.detail:
+            lost = before is not None and before.owner_id is None and bool(item.labels)
+            if before is None or lost or before.name != item.name or {**before.detail, **item.detail} != before.detail:
                 put_found(tx, kind, item)
                 changes += before is None
         changes += len(gone)
@@ -96,11 +104,32 @@ def apply_listing(tx: Tx, listing: Listing) -> int:
     return changes
 
 
+def _claims_settled(begun: str) -> str:
+    """Return the time before which a volume's name must have been claimed to be missed in a listing.
+
+    The guard records a volume *before* the engine makes it: a listing of that moment has not got it yet.
+    """
+    return timestamp(parse_timestamp(begun) - CLAIM)
+
+
 def put_found(tx: Tx, kind: Kind, item: Found) -> None:
-    """Record one object as the engine has it, without an owner unless it has one already."""
+    """Record one object as the engine has it; new ones without an owner, unless the guard was making it."""
     engine = kind is Kind.NETWORK and item.name in PREDEFINED
-    attribution = Attribution.ENGINE if engine else Attribution.UNKNOWN
-    objects.put(tx, kind, item.ref, name=item.name, owner_id=None, attribution=attribution, detail=item.detail)
+    owner = _made_by_guard(tx, item)
+    attribution = Attribution.ENGINE if engine else Attribution.GUARD if owner else Attribution.UNKNOWN
+    objects.put(tx, kind, item.ref, name=item.name, owner_id=owner, attribution=attribution, detail=item.detail)
+
+
+def _made_by_guard(tx: Tx, item: Found) -> str | None:
+    """Return the account for which the guard made an object whose outcome it could not record (yet).
+
+    The labels are a hint; the proof is an intent of that account and request in the audit that no outcome has
+    tied to another object. A label that came out of an image has its outcome already.
+    """
+    owner, request = item.labels.get(OWNER_LABEL), item.labels.get(REQUEST_LABEL)
+    if not owner or not request or not audit.is_unsettled(tx, request, owner, item.ref):
+        return None
+    return owner
 
 
 def _own_side_effects(tx: Tx, listing: Listing) -> None:

@@ -9,8 +9,10 @@ import logging
 import queue
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from hostadmin.core.clock import timestamp
 from hostadmin.core.errors import HostadminError, NotFound
 from hostadmin.core.values import Kind
 from hostadmin.engine.client import Engine, EventStream
@@ -106,7 +108,7 @@ class Watcher:
         ref = (event.get("Actor") or {}).get("ID", "")
         moment = event.get("time", 0)
         if (kind, action) in ENDINGS:
-            self._end(Kind(kind), ref, moment)
+            self._end(Kind(kind), ref, moment, _time_of(event))
         elif kind == "container" and action in STATES:
             self._put_container(ref)
         elif kind == "network" and action == "create":
@@ -119,9 +121,9 @@ class Watcher:
         elif kind == "image" and action in ("tag", "untag", "delete", "load", "import", "pull", "commit"):
             self._settle_images()
 
-    def _end(self, kind: Kind, ref: str, moment: int) -> None:
+    def _end(self, kind: Kind, ref: str, moment: int, ended: str) -> None:
         def work(tx: Tx) -> None:
-            objects.mark_gone(tx, kind, [ref])
+            objects.mark_gone(tx, kind, [ref], seen_by=ended)
             facts.put(tx, LAST_EVENT, moment)
 
         self.database.write(work)
@@ -140,7 +142,7 @@ class Watcher:
             "restart": found["HostConfig"]["RestartPolicy"]["Name"] or "no",
             "restarts": found.get("RestartCount", 0),
         }
-        item = Found(found["Id"], found["Name"].removeprefix("/"), detail)
+        item = Found(found["Id"], found["Name"].removeprefix("/"), detail, labels=found["Config"].get("Labels") or {})
         self.database.write(lambda tx: put_found(tx, Kind.CONTAINER, item))
 
     def _settle_images(self) -> None:
@@ -154,3 +156,9 @@ class Watcher:
         for event in rest:
             self._queue.put(event)
         self.resync()
+
+
+def _time_of(event: dict[str, Any]) -> str:
+    """Return when an event happened, as the ledger writes times."""
+    nanoseconds = event.get("timeNano") or (event.get("time", 0) + 1) * 10**9
+    return timestamp(datetime.fromtimestamp(nanoseconds / 10**9, UTC))

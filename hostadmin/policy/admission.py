@@ -7,12 +7,10 @@ members to one capability. Every function returns *all* violations as sentences.
 from collections.abc import Callable
 from typing import Any, Final
 
+from hostadmin.core.labels import RESERVED_PREFIX
 from hostadmin.policy.profiles import Profile
 from hostadmin.policy.restarts import RestartPolicy, default_restart, find_restart_violation
 
-RESERVED_PREFIX: Final = "io.hostadmin."
-OWNER_LABEL: Final = "io.hostadmin.owner"
-REQUEST_LABEL: Final = "io.hostadmin.req"
 LOG_DRIVERS: Final = ("", "json-file", "local")
 LOG_OPTIONS: Final = frozenset({"max-size", "max-file", "compress"})
 SYSCTLS: Final = frozenset({"net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.core.somaxconn"})

@@ -25,6 +25,13 @@ def close_intent(tx: Tx, seq: int) -> bool:
     return tx.execute(delete(audit_open).where(audit_open.c.seq == seq)).rowcount > 0
 
 
+def is_unsettled(tx: Tx, req: str, account: str, ref: str) -> bool:
+    """Tell whether a request of an account has an intent, and no outcome that names another object than ``ref``."""
+    c = audit_records.c
+    rows = tx.execute(select(c.stage, c.object_id).where(c.req == req, c.actor_account == account)).all()
+    return any(r.stage == "intent" for r in rows) and all(r.object_id in (None, ref) for r in rows if r.stage != "intent")
+
+
 def open_intents(tx: Tx, proc: str, *, not_boot: str) -> list[dict[str, Any]]:
     """Return the records of a process kind's open intents that another run of it has left."""
     query = (

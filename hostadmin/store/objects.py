@@ -152,10 +152,14 @@ def rename(tx: Tx, kind: Kind, ref: str, name: str) -> None:
     tx.execute(update(objects).where(*_present(kind, ref)).values(name=name, last_seen=timestamp()))
 
 
-def mark_gone(tx: Tx, kind: Kind, refs: Iterable[str]) -> None:
-    """Record that objects are no longer there; their rows and owners stay."""
+def mark_gone(tx: Tx, kind: Kind, refs: Iterable[str], *, seen_by: str | None = None) -> None:
+    """Record that objects are no longer there; their rows and owners stay.
+
+    ``seen_by``: only what was there at that time already (a volume's name may be another volume's by now).
+    """
+    older = () if seen_by is None else (objects.c.first_seen <= seen_by,)
     for ref in refs:
-        tx.execute(update(objects).where(*_present(kind, ref)).values(gone_at=timestamp()))
+        tx.execute(update(objects).where(*_present(kind, ref), *older).values(gone_at=timestamp()))
 
 
 def _present(kind: Kind, ref: str) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.ids import new_id
+from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
 from hostadmin.core.names import FULL_ID
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard import bodies
@@ -340,7 +341,7 @@ async def _pin_volumes_from(x: Exchange, entry: str) -> str:
 
 async def _create(x: Exchange, body: dict[str, Any], name: str, image: dict[str, Any], claimed: list[str]) -> None:
     request = new_id()
-    body["Labels"] = {**body.get("Labels", {}), admission.OWNER_LABEL: x.caller.owner, admission.REQUEST_LABEL: request}
+    body["Labels"] = {**body.get("Labels", {}), OWNER_LABEL: x.caller.owner, REQUEST_LABEL: request}
     about = Target("container", None, name or None, x.caller.owner)
     entry = x.entry(about, detail={"image": body.get("Image"), "network": body["HostConfig"]["NetworkMode"]}, req=request)
     intent = await x.intend(entry, also=mounts.claim_work(claimed, x.caller.owner))
@@ -372,7 +373,7 @@ async def _verify(x: Exchange, found: dict[str, Any], image: dict[str, Any], bod
     if found.get("Image") != image["Id"]:
         problems.append("the image was changed by somebody meanwhile; try again")
     labels = (found.get("Config") or {}).get("Labels") or {}
-    known = (admission.OWNER_LABEL, admission.REQUEST_LABEL)
+    known = (OWNER_LABEL, REQUEST_LABEL)
     problems += admission.find_reserved_labels({k: v for k, v in labels.items() if k not in known})
     asked = set(mounts.volume_names(body["HostConfig"]))
     owners = x.guard.ledger.owners(Kind.VOLUME)

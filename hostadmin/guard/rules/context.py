@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from hostadmin.core.labels import RESERVED_PREFIX
 from hostadmin.guard.rules.spool import Spool, TarRefused, clean
 
 DOCKERFILE_LIMIT: Final = 1 << 20
@@ -19,6 +20,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\x85\u2028\u2029]
 _ESCAPE: Final = re.compile(r"#\s*escape\s*=\s*([^\\].*|)", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:[-+])([^{}$]*))?\})")
 _QUOTED: Final = re.compile(r"\"[^\"'\\]*\"|'[^\"'\\]*'|[^\"'\\]*")
+_DRESSING: Final = re.compile(r"""[\\"'${}]""")
 _ADDRESS: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)", re.IGNORECASE)
 
 
@@ -92,6 +94,8 @@ def named_in(word: str, rest: str) -> list[str]:
         raise TarRefused(f"unknown instruction: {word[:32]}")
     if word == "ONBUILD":
         return named_in(*_split(rest))
+    if word == "LABEL" and RESERVED_PREFIX in _DRESSING.sub("", rest).casefold():
+        raise TarRefused(f"labels under {RESERVED_PREFIX!r} are hostadmin's own", 403)
     if word not in ("ADD", "COPY"):
         return []
     flags = list(_leading_flags(rest))

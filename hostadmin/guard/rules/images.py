@@ -6,6 +6,7 @@ from typing import Any, Final
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Target
 from hostadmin.core.images import familiar, looks_like_id, parse_reference
+from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL, RESERVED_PREFIX
 from hostadmin.guard import bodies
 from hostadmin.guard.exchange import Exchange, error_message, passed_fields
 from hostadmin.guard.query import Filters, build_filters, check_keys
@@ -19,7 +20,7 @@ from hostadmin.store.database import Tx
 
 LIST_KEYS: Final = frozenset(["dangling", "label", "before", "since", "reference", "until", "label!"])
 CHANGES: Final = frozenset(["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"])
-NO_LABELS: Final = f'LABEL {admission.OWNER_LABEL}="" {admission.REQUEST_LABEL}=""'
+NO_LABELS: Final = f'LABEL {OWNER_LABEL}="" {REQUEST_LABEL}=""'
 UNTAGGED: Final = "<none>:<none>"
 TAR: Final = (("Content-Type", "application/x-tar"),)
 
@@ -267,8 +268,8 @@ def check_changes(changes: list[str]) -> None:
         word = line.split(None, 1)[0].upper() if line.split() else ""
         if word not in CHANGES or "\n" in line or "\r" in line or "\\" in line:
             raise malformed(f"change {line[:64]!r} is not allowed: one line each of {', '.join(sorted(CHANGES))}", status=403)
-        if admission.RESERVED_PREFIX in line.casefold():
-            raise malformed(f"labels under {admission.RESERVED_PREFIX!r} are hostadmin's own", status=403)
+        if RESERVED_PREFIX in line.casefold():
+            raise malformed(f"labels under {RESERVED_PREFIX!r} are hostadmin's own", status=403)
 
 
 async def _bring_in(

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.ids import new_id
+from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
 from hostadmin.core.names import FULL_ID
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard import bodies
@@ -62,7 +63,7 @@ async def create(x: Exchange) -> None:
     request = new_id()
     body["CheckDuplicate"] = True
     body["Driver"] = "bridge"
-    body["Labels"] = {**body.get("Labels", {}), admission.OWNER_LABEL: x.caller.owner, admission.REQUEST_LABEL: request}
+    body["Labels"] = {**body.get("Labels", {}), OWNER_LABEL: x.caller.owner, REQUEST_LABEL: request}
     async with x.guard.lock(f"network:{name}"):
         if any(n["Name"] == name for n in await x.look("networks", query=build_filters({"name": [name]}))):
             raise Refusal(409, f"network with name {name} already exists", "name")

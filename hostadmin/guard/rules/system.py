@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 
 from hostadmin.core.images import parse_reference
+from hostadmin.core.labels import OWNER_LABEL
 from hostadmin.core.values import Kind
 from hostadmin.guard.channel import Gone
 from hostadmin.guard.exchange import Exchange, passed_fields
@@ -11,7 +12,6 @@ from hostadmin.guard.query import build_filters, check_keys
 from hostadmin.guard.rules import resolve
 from hostadmin.guard.strictjson import dump_json
 from hostadmin.guard.target import VERSION_LOWEST, dotted
-from hostadmin.policy.admission import OWNER_LABEL
 
 INFO_MEMBERS: Final = frozenset(
     [

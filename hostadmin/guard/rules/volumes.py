@@ -4,6 +4,7 @@ from typing import Final
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.ids import new_id
+from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
 from hostadmin.core.values import Kind
 from hostadmin.guard import bodies
 from hostadmin.guard.exchange import Exchange, error_message, passed_fields
@@ -45,7 +46,7 @@ async def create(x: Exchange) -> None:
         raise containers.refusal_of(x, "create this volume", violations)
     request = new_id()
     name = mounts.check_volume_name(body.get("Name") or new_id().replace("-", "") * 2)
-    labels = {**body.get("Labels", {}), admission.OWNER_LABEL: x.caller.owner, admission.REQUEST_LABEL: request}
+    labels = {**body.get("Labels", {}), OWNER_LABEL: x.caller.owner, REQUEST_LABEL: request}
     async with x.guard.lock(f"volume:{name}"):
         fresh = await mounts.claim_new_volumes(x, [name])
         if not fresh:

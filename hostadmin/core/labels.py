@@ -1,0 +1,9 @@
+"""Labels that only hostadmin sets: hints that let a lost ledger be rebuilt, never the truth (law 3)."""
+
+from typing import Final
+
+RESERVED_PREFIX: Final = "io.hostadmin."
+OWNER_LABEL: Final = "io.hostadmin.owner"
+"""The owner's account id."""
+REQUEST_LABEL: Final = "io.hostadmin.req"
+"""The request, as in the audit, that made the object."""
