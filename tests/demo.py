@@ -17,6 +17,7 @@ from tests.integration.terminal import Terminal, Unexpected, visible, without_pr
 from tests.integration.theday import GOODBYE, REVOKED, STUDENTS, THE_DAY, Section, Step
 
 BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+HOST = os.uname().nodename
 OPENING = (
     "for  i in  {names} ; do hostadmin user add $i ; done",
     "for  i in  {names} ; do echo 'Oracle098#' | hostadmin user passwd $i ; done",
@@ -40,7 +41,7 @@ def show(text: str) -> None:
 
 def prompt(person: Person, step: Step) -> None:
     """Print the prompt of the one who is about to type."""
-    print(f"\n[{person.login}@dhost ~]$ " if step.by == "student" else "\n[root@dhost ~]# ", end="", flush=True)
+    print(f"\n[{person.login}@{HOST} ~]$ " if step.by == "student" else f"\n[root@{HOST} ~]# ", end="", flush=True)
 
 
 def type_as_trainer(hostadmin: Hostadmin, commands: tuple[str, ...]) -> None:
@@ -49,7 +50,7 @@ def type_as_trainer(hostadmin: Hostadmin, commands: tuple[str, ...]) -> None:
     trainer = Terminal("root", path=f"{ROOT}/.venv/bin:{NEW_CLI}", environ=environ, columns=160)
     trainer.echo = show
     for command in commands:
-        print("\n[root@dhost ~]# ", end="", flush=True)
+        print(f"\n[root@{HOST} ~]# ", end="", flush=True)
         trainer.type(command.format(names=" ".join(STUDENTS)))
     trainer.echo = None
     trainer.close()

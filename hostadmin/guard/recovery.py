@@ -4,7 +4,6 @@ The engine is asked what became of each; the verdict is ``done``, ``not-done`` o
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -13,13 +12,14 @@ from urllib.parse import quote
 
 from hostadmin.audit.actions import Action
 from hostadmin.core.errors import HostadminError
+from hostadmin.core.images import normalise
 from hostadmin.core.labels import REQUEST_LABEL
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard.channel import Gone
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.target import VERSION_LOWEST, dotted
 from hostadmin.guard.upstream import Upstream
-from hostadmin.store import audit, objects
+from hostadmin.store import audit, images, objects
 from hostadmin.store.database import Tx
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ LISTS: Final = {
     Action.NETWORK_CREATE: (Kind.NETWORK, "/networks?", "Id"),
     Action.VOLUME_CREATE: (Kind.VOLUME, "/volumes?", "Name"),
 }
+REMOVALS: Final = (Action.CONTAINER_REMOVE, Action.NETWORK_REMOVE, Action.VOLUME_REMOVE)
+RUNNING: Final = {Action.CONTAINER_START: True, Action.CONTAINER_STOP: False, Action.CONTAINER_KILL: False}
 PREFIX: Final = f"/v{dotted(VERSION_LOWEST)}"
 Verdict = tuple[str, Callable[[Tx], object] | None]
 
@@ -58,13 +60,62 @@ async def recover(guard: "Guard") -> None:
 
 async def _verdict(upstream: Upstream, record: dict[str, Any]) -> Verdict:
     """Ask the engine what became of one intent."""
-    with contextlib.suppress(ValueError):
+    try:
         action = Action(record["action"])
-        if action in LISTS:
-            return await _created(upstream, record, action)
-        if action in (Action.CONTAINER_REMOVE, Action.NETWORK_REMOVE, Action.VOLUME_REMOVE):
-            return await _removed(upstream, record)
+    except ValueError:
+        return "unknown", None
+    if action is Action.CONTAINER_CREATE:
+        return await _created_container(upstream, record)
+    if action in LISTS:
+        return await _created(upstream, record, action)
+    if action in REMOVALS:
+        return await _removed(upstream, record)
+    if action in RUNNING:
+        found = await _look(upstream, f"/containers/{record['object_id']}/json")
+        running = bool(found) and found["State"]["Running"]
+        return "done" if running is RUNNING[action] else "unknown", None
+    if record["detail"].get("tags"):
+        return await _tagged(upstream, record)
     return "unknown", None
+
+
+async def _look(upstream: Upstream, path: str) -> Any:
+    """Return the JSON of a GET, ``None`` if there is nothing."""
+    response = await upstream.request("GET", PREFIX + path)
+    value = await response.json()
+    return value if response.status == 200 else None
+
+
+async def _tagged(upstream: Upstream, record: dict[str, Any]) -> Verdict:
+    """Settle tags that were claimed: who claimed one that is there now holds its image."""
+    found = {}
+    for tag in record["detail"]["tags"]:
+        image = await _look(upstream, f"/images/{quote(tag, safe='/:@')}/json")
+        if image is not None:
+            found[normalise(tag)] = image["Id"]
+    claimed = [normalise(tag) for tag in record["detail"]["tags"]]
+    owner = record["actor_account"]
+
+    def settle(tx: Tx) -> None:
+        for tag, image in found.items():
+            images.put_tag(tx, tag, image, owner)
+            images.hold(tx, image, owner, "recovered")
+        images.drop_tags(tx, [tag for tag in claimed if tag not in found])
+
+    return "unknown" if found else "not-done", settle if owner else None
+
+
+async def _created_container(upstream: Upstream, record: dict[str, Any]) -> Verdict:
+    """As ``_created``; volumes that were claimed with the container and never made are nobody's again."""
+    status, also = await _created(upstream, record, Action.CONTAINER_CREATE)
+    missing = [v for v in record["detail"].get("volumes", []) if await _look(upstream, f"/volumes/{v}") is None]
+
+    def settle(tx: Tx) -> None:
+        if also is not None:
+            also(tx)
+        objects.mark_gone(tx, Kind.VOLUME, missing)
+
+    return status, settle
 
 
 async def _labelled(upstream: Upstream, path: str, request: str) -> Any:
@@ -106,8 +157,6 @@ def _name(item: dict[str, Any]) -> str:
 async def _removed(upstream: Upstream, record: dict[str, Any]) -> Verdict:
     kind, ref = Kind(record["object_kind"]), record["object_id"]
     path = {Kind.CONTAINER: f"/containers/{ref}/json", Kind.NETWORK: f"/networks/{ref}", Kind.VOLUME: f"/volumes/{ref}"}
-    response = await upstream.request("GET", PREFIX + path[kind])
-    await response.read()
-    if response.status != 404:
+    if await _look(upstream, path[kind]) is not None:
         return "not-done", None
     return "done", lambda tx: objects.mark_gone(tx, kind, [ref])

@@ -1,1 +1,1 @@
-"""Linux: accounts, groups, processes, /proc, sockets. Only starter of programs."""
+"""Linux: accounts, groups, processes, /proc, cgroups, mounts, sockets. Only starter of programs."""

@@ -1,6 +1,7 @@
 """The one door to other programs: argument lists, an empty standard input, a rebuilt environment.
 
-Secrets go through standard input only; neither input nor environment appears in an error.
+Secrets go through standard input only; neither input nor environment appears in an error. A program
+runs in a session of its own, so that Ctrl-C on the daemon does not cut a ``useradd`` in half.
 """
 
 import shutil
@@ -13,6 +14,7 @@ from hostadmin.core.errors import Failed
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STDERR_LIMIT: Final = 500
+UMASK: Final = 0o022
 
 
 class ProgramFailed(Failed):
@@ -54,13 +56,18 @@ def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Complet
             [program, *argv[1:]],
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=timeout,
             check=False,
             env={"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root"},
+            start_new_session=True,
+            umask=UMASK,
         )
     except subprocess.TimeoutExpired as error:
         raise ProgramFailed(f"{argv[0]} did not end within {timeout:g} s.", code=124, stderr="") from error
+    except OSError as error:
+        raise ProgramFailed(f"{argv[0]} could not be started: {error.strerror}.", code=126, stderr="") from error
     if done.returncode:
         tail = done.stderr.strip()[-STDERR_LIMIT:]
         raise ProgramFailed(f"{argv[0]} failed with code {done.returncode}: {tail}", code=done.returncode, stderr=tail)

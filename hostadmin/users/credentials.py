@@ -15,10 +15,27 @@ def hash_password(password: str) -> str:
     """Return a password's sha512-crypt hash, as ``chpasswd -e`` takes it.
 
     Raises:
-        Invalid: too short, too long, or with control characters; the text is never repeated.
+        Invalid: too short, too long, with control characters, or no text; the text is never repeated.
 
     """
-    if not SHORTEST <= len(password) <= LONGEST or any(ord(c) < ord(" ") for c in password):
-        raise Invalid(f"Refused password: it must have {SHORTEST} to {LONGEST} characters and no control characters.", key="password")
+    check_password(password)
     hashed: str = sha512_crypt.using(rounds=ROUNDS).hash(password)
     return hashed
+
+
+def check_password(password: str) -> None:
+    """Refuse a password that a login could not take.
+
+    Raises:
+        Invalid: with the rule.
+
+    """
+    too_odd = any(ord(c) < ord(" ") or 0xD800 <= ord(c) < 0xE000 or ord(c) == 0x7F for c in password)
+    if not SHORTEST <= len(password) <= LONGEST or too_odd:
+        raise Invalid(f"Refused password: it must have {SHORTEST} to {LONGEST} characters and no control characters.", key="password")
+
+
+def matches(password: str, hashed: str) -> bool:
+    """Tell whether a password is the one behind a hash of ours, locked (``!``) or not; other kinds of hash never match."""
+    hashed = hashed.lstrip("!")
+    return bool(sha512_crypt.identify(hashed)) and bool(sha512_crypt.verify(password, hashed))

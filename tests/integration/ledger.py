@@ -20,16 +20,35 @@ def ledger_state(hostadmin: Hostadmin) -> dict[str, set[str]]:
     return {kind: found[kind] for kind in ("container", "network", "volume")}
 
 
+def await_agreement(engine: Engine, hostadmin: Hostadmin) -> None:
+    """Wait until the ledger has exactly what the engine has."""
+    apart: dict[str, list[str]] = {}
+
+    def agree() -> bool:
+        theirs, ours = engine_state(engine), ledger_state(hostadmin)
+        apart.clear()
+        apart.update({f"{kind} in one only": sorted(theirs[kind] ^ ours[kind]) for kind in theirs if theirs[kind] != ours[kind]})
+        return not apart
+
+    try:
+        until("the ledger agrees with the engine", agree, 30)
+    except AssertionError:
+        refs = [ref for found in apart.values() for ref in found]
+        marks = ",".join("?" * len(refs))
+        rows = hostadmin.rows(f"select kind, ref, name, owner_id, attribution, first_seen, gone_at from objects where ref in ({marks})", *refs)
+        raise AssertionError(f"ledger and engine are apart: {apart}; ledger rows: {rows}") from None
+
+
 def judge_agreement(engine: Engine, hostadmin: Hostadmin) -> None:
     """Ledger and engine agree, owners are whose names say so, and every record has its outcome."""
     until("no intent is open", lambda: not hostadmin.rows("select * from audit_open"), 30)
-    until("the ledger agrees with the engine", lambda: ledger_state(hostadmin) == engine_state(engine), 30)
+    await_agreement(engine, hostadmin)
     owners = hostadmin.rows(
         "select o.kind, o.name, o.ref, u.login from objects o left join users u on u.id = o.owner_id "
         "where o.gone_at is null and o.kind in ('container', 'network', 'volume') and o.attribution != 'engine'"
     )
     orphans = [(kind, name, ref) for kind, name, ref, login in owners if login is None]
-    assert not orphans, "objects made through the guard whose owner was lost"
+    assert not orphans, f"objects made through the guard whose owner was lost: {orphans}"
     wrong = [row for row in owners if not (row[1] or row[2]).startswith(row[3])]
     assert not wrong
     unanswered = hostadmin.rows(

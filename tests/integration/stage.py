@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from tests.integration.classimages import make_images
+from tests.integration.classimages import IMAGES, make_images
 
 ENGINE_SOCKET: Final = "/run/engine.sock"
 GUARD_SOCKET: Final = "/run/docker.sock"
@@ -287,6 +287,17 @@ def make_stage(*, close: bool = True) -> Iterator[tuple[Engine, Hostadmin]]:
         finally:
             hostadmin.stop()
     finally:
-        for container in engine.eye.containers():
-            engine.eye.call("DELETE", f"/containers/{container}?force=1&v=1")
+        clear(engine.eye)
         engine.stop()
+
+
+def clear(eye: Eye) -> None:
+    """Take everything but the day's images from the engine, so that the next stage begins like the first."""
+    for container in eye.containers():
+        eye.call("DELETE", f"/containers/{container}?force=1&v=1")
+    for network in eye.networks():
+        eye.call("DELETE", f"/networks/{network}")
+    for volume in eye.volumes():
+        eye.call("DELETE", f"/volumes/{quote(volume)}?force=1")
+    for tag in eye.tags() - {f"{name}:latest" for name in IMAGES}:
+        eye.call("DELETE", f"/images/{quote(tag)}?force=1")

@@ -73,7 +73,7 @@ class Terminal:
     ) -> None:
         self.login = login
         self.echo = echo
-        self._seen = ""
+        self._seen = self._unshown = ""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._master, slave = pty.openpty()
         self.resize(columns, rows)
@@ -156,6 +156,7 @@ class Terminal:
             if left <= 0 or not self._read(left):
                 what = f"{self.login} waited {patience:.0f} s for {pattern.pattern!r}"
                 raise Unexpected(f"{what} after typing {typed!r}; on the screen:\n{visible(self._seen)[-3000:]}")
+        self._show("", all_of_it=True)
         cut = self._seen.rfind("\x1b]9;") if plain else -1  # the shell's next prompt is not this answer's
         cut = cut if cut >= 0 else len(self._seen)
         seen, self._seen = self._seen[:cut], self._seen[cut:]
@@ -178,9 +179,16 @@ class Terminal:
             return False
         text = self._decode(data)
         self._seen += text
-        if self.echo is not None:
-            self.echo(text)
+        self._show(text)
         return bool(data)
+
+    def _show(self, text: str, *, all_of_it: bool = False) -> None:
+        """Hand on what is whole: up to the last line's end, or all of it."""
+        self._unshown += text
+        cut = len(self._unshown) if all_of_it else self._unshown.rfind("\n") + 1
+        if self.echo is not None and cut:
+            self.echo(self._unshown[:cut])
+        self._unshown = self._unshown[cut:]
 
 
 def _without_echo(output: str, typed: str) -> str:

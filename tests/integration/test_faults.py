@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.ledger import engine_state, judge_agreement, ledger_state
+from tests.integration.ledger import await_agreement, engine_state, judge_agreement
 from tests.integration.people import Student
 from tests.integration.stage import Engine, Hostadmin, make_stage, until
 from tests.integration.terminal import Terminal
@@ -158,7 +158,7 @@ def test_objects_made_past_the_guard_while_all_was_down(stage: tuple[Engine, Hos
     engine.eye.call("DELETE", "/containers/ronigone?force=1")
     _, made = engine.eye.call("POST", "/volumes/create", {"Name": "pastvolume"})
     hostadmin.start()
-    until("the ledger agrees with the engine", lambda: ledger_state(hostadmin) == engine_state(engine), 30)
+    await_agreement(engine, hostadmin)
     assert student.ok("ps", "-a", "--format", "{{.Names}}") == "ronikeep"
     assert "pastvolume" not in student.ok("volume", "ls", "-q")
     assert hostadmin.run("owner", "set", "volume", "pastvolume", "roni").returncode == 0

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from hostadmin.core.images import parse_reference
+from hostadmin.core.images import familiar, parse_reference
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import BUILDKIT
@@ -55,7 +55,7 @@ async def build(x: Exchange) -> None:
 async def _run(x: Exchange, wanted: list[str], query: list[tuple[str, str]], context: BuildContext) -> None:
     seen = images.ImageIds()
     owner = x.caller.owner
-    detail = {"args": sorted(_json_map(x, "buildargs")), "bytes": context.size}
+    detail = {"args": sorted(_json_map(x, "buildargs")), "bytes": context.size, "tags": [familiar(t) for t in wanted]}
     intent = await x.intend(x.entry(images.target(x, None, ", ".join(wanted) or None), detail=detail), also=tags.claim(wanted, owner))
     concluded = False
 

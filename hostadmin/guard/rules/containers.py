@@ -343,7 +343,9 @@ async def _create(x: Exchange, body: dict[str, Any], name: str, image: dict[str,
     request = new_id()
     body["Labels"] = {**body.get("Labels", {}), OWNER_LABEL: x.caller.owner, REQUEST_LABEL: request}
     about = Target("container", None, name or None, x.caller.owner)
-    entry = x.entry(about, detail={"image": body.get("Image"), "network": body["HostConfig"]["NetworkMode"]}, req=request)
+    entry = x.entry(
+        about, detail={"image": body.get("Image"), "network": body["HostConfig"]["NetworkMode"], "volumes": claimed}, req=request
+    )
     intent = await x.intend(entry, also=mounts.claim_work(claimed, x.caller.owner))
     query = ([("name", name)] if name else []) + x.query.pairs("platform")
     status, created, data, found = "unknown", None, b"", None

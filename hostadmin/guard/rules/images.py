@@ -127,7 +127,9 @@ async def tag(x: Exchange) -> None:
     async with x.guard.lock(f"tag:{name}"):
         name = await tags.check_tag(x, wanted)
         owner, image = x.caller.owner, found["Id"]
-        intent = await x.intend(x.entry(target(x, image, familiar(name))), also=tags.claim([name], owner))
+        intent = await x.intend(
+            x.entry(target(x, image, familiar(name)), detail={"tags": [familiar(name)]}), also=tags.claim([name], owner)
+        )
         query = [("repo", name.rpartition(":")[0]), ("tag", name.rpartition(":")[2])]
         response = await x.ask("POST", "images", image, "tag", query=query)
         data = await response.read()
@@ -285,7 +287,9 @@ async def _bring_in(
     action: Action | None = None,
 ) -> None:
     """Let an image in under claimed tags; its outcome is durable before the answer's last byte."""
-    entry = x.entry(target(x, None, ", ".join(familiar(t) for t in wanted) or None), action=action)
+    entry = x.entry(
+        target(x, None, ", ".join(familiar(t) for t in wanted) or None), action=action, detail={"tags": [familiar(t) for t in wanted]}
+    )
     intent = await x.intend(entry, also=tags.claim(wanted, x.caller.owner))
     seen = ImageIds()
     status = "unknown"
@@ -392,7 +396,10 @@ async def load(x: Exchange) -> None:
         wanted = [await tags.check_tag(x, name) for name in names]
         mine = [i for i in ids if await x.look("images", i, "json") is None or i in x.guard.ledger.held(x.caller.owner)]
         known_before = set(ids) - set(mine)
-        entry = x.entry(target(x, None, ", ".join(familiar(t) for t in wanted) or None), detail={"images": ids[:20]})
+        entry = x.entry(
+            target(x, None, ", ".join(familiar(t) for t in wanted) or None),
+            detail={"images": ids[:20], "tags": [familiar(t) for t in wanted]},
+        )
         async with x.guard.lock("load"):
             intent = await x.intend(entry, also=tags.claim(wanted, x.caller.owner))
             concluded = False

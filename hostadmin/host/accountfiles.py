@@ -1,0 +1,176 @@
+"""The account files as they are now: passwd, shadow, group, gshadow. Only reads; asks afresh every time."""
+
+import pwd
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+ETC: Final = Path("/etc")
+SHADOW_EXPIRES: Final = 7  # shadow(5): the 8th field, days since 1970-01-01
+
+
+@dataclass(frozen=True, slots=True)
+class HostAccount:
+    """One line of passwd."""
+
+    login: str
+    uid: int
+    gid: int
+    comment: str
+    home: str
+    shell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """One line of shadow. The hash stays out of every ``repr``; it is only compared, never shown."""
+
+    hashed: str = field(repr=False)
+    expires_day: int | None
+
+    @property
+    def locked(self) -> bool:
+        """Whether no password opens the account (``!`` and ``*`` in front, or no hash at all but ``x``)."""
+        return self.hashed.startswith(("!", "*")) or self.hashed == "x"
+
+    @property
+    def has_password(self) -> bool:
+        """Whether there is a hash, locked or not."""
+        return "$" in self.hashed
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody may log in without a password: shadow(5), an empty field."""
+        return not self.hashed
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One line of group."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+class AccountFiles:
+    """Reads the account files below ``etc``; for ``/etc`` itself, accounts of other sources (NSS) count too."""
+
+    def __init__(self, etc: Path = ETC) -> None:
+        self.etc = etc
+        self._nss = etc == ETC
+
+    def find(self, login: str) -> HostAccount | None:
+        """Return the account with that login name, from whatever source the host has."""
+        local = self.find_local(login)
+        if local is not None or not self._nss:
+            return local
+        try:
+            return _from_nss(pwd.getpwnam(login))
+        except (KeyError, ValueError):
+            return None
+
+    def find_local(self, login: str) -> HostAccount | None:
+        """Return the account with that login name out of the passwd file, which the shadow tools change."""
+        return next((a for a in self._passwd() if a.login == login), None)
+
+    def all(self) -> dict[str, HostAccount]:
+        """Return login → account; of a name that is there twice, the first line counts, as for getpwnam(3)."""
+        found: dict[str, HostAccount] = {a.login: a for a in reversed(list(self._passwd()))}
+        if self._nss:
+            found = {p.pw_name: _from_nss(p) for p in pwd.getpwall()} | found
+        return found
+
+    def shadow(self, login: str) -> Shadow | None:
+        """Return what shadow says of an account."""
+        return self.shadows().get(login)
+
+    def shadows(self) -> dict[str, Shadow]:
+        """Return login → line of shadow."""
+        found: dict[str, Shadow] = {}
+        for fields in self._lines("shadow"):
+            day = fields[SHADOW_EXPIRES] if len(fields) > SHADOW_EXPIRES else ""
+            if len(fields) > 1:
+                found.setdefault(fields[0], Shadow(fields[1], int(day) if day.isdigit() else None))
+        return found
+
+    def group(self, name: str) -> Group | None:
+        """Return the group of that name."""
+        return self.groups().get(name)
+
+    def groups(self) -> dict[str, Group]:
+        """Return name → group."""
+        found: dict[str, Group] = {}
+        for fields in self._lines("group"):
+            if len(fields) > 3 and fields[2].isdigit():
+                found.setdefault(fields[0], Group(fields[0], int(fields[2]), _names(fields[3])))
+        return found
+
+    def members(self, group: str) -> set[str]:
+        """Return the logins with access through a group: its list, and those whose primary group it is."""
+        entry = self.group(group)
+        if entry is None:
+            return set()
+        return set(entry.members) | {a.login for a in self.all().values() if a.gid == entry.gid}
+
+    def listed_in(self, login: str) -> set[str]:
+        """Return the groups whose member list, in group or in gshadow, names a login."""
+        found = {g.name for g in self.groups().values() if login in g.members}
+        return found | {name for name, members in self._shadow_members().items() if login in members}
+
+    def listed_everywhere(self, login: str, group: str) -> bool:
+        """Tell whether a login is in a group's list in group *and* in gshadow (where that has the group)."""
+        entry = self.group(group)
+        return entry is not None and login in entry.members and login in self._shadow_members().get(group, {login})
+
+    def traces(self, login: str, gid: int) -> set[str]:
+        """Return the files that know a login: what a killed useradd or userdel has left (``accounts.md`` 6)."""
+        found = {name for name in ("passwd", "shadow", "gshadow") if any(f[0] == login for f in self._lines(name))}
+        own = self.group(login)
+        if (own is not None and own.gid == gid) or self.listed_in(login):
+            found.add("group")
+        return found
+
+    def lines(self, name: str, login: str) -> int:
+        """Return how many lines a file has for a login."""
+        return sum(fields[0] == login for fields in self._lines(name))
+
+    def used_numbers(self) -> set[int]:
+        """Return every uid and gid on the host."""
+        numbers = {n for a in self.all().values() for n in (a.uid, a.gid)}
+        return numbers | {g.gid for g in self.groups().values()}
+
+    def has_shell(self, shell: str) -> bool:
+        """Tell whether a login shell is one that the host offers: listed in ``shells``."""
+        try:
+            return shell in (self.etc / "shells").read_text("utf-8").split()
+        except FileNotFoundError:
+            return False
+
+    def has(self, name: str) -> bool:
+        """Tell whether a file is there at all (gshadow is optional)."""
+        return (self.etc / name).exists()
+
+    def _passwd(self) -> Iterator[HostAccount]:
+        for fields in self._lines("passwd"):
+            if len(fields) == 7 and fields[2].isdigit() and fields[3].isdigit():
+                yield HostAccount(fields[0], int(fields[2]), int(fields[3]), *fields[4:])
+
+    def _shadow_members(self) -> dict[str, tuple[str, ...]]:
+        return {fields[0]: _names(fields[3]) for fields in self._lines("gshadow") if len(fields) > 3}
+
+    def _lines(self, name: str) -> list[list[str]]:
+        try:
+            text = (self.etc / name).read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        return [line.split(":") for line in text.split("\n") if line]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def _from_nss(entry: pwd.struct_passwd) -> HostAccount:
+    return HostAccount(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_gecos, entry.pw_dir, entry.pw_shell)

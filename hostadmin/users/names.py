@@ -1,0 +1,55 @@
+"""What a new account may be called, until when it may live, and which numbers it gets. Pure functions."""
+
+from collections.abc import Set as AbstractSet
+from datetime import date
+from typing import Final
+
+from hostadmin.core.errors import Failed, Invalid
+
+NAME_LIMIT: Final = 200
+LAST_DAY: Final = date(9999, 12, 30)  # shadow gets the day after it
+
+
+def check_name(name: str) -> str:
+    """Return a person's name if it can be a passwd comment.
+
+    Raises:
+        Invalid: with the rule.
+
+    """
+    if len(name) > NAME_LIMIT or ":" in name or not name.isprintable():
+        raise Invalid(
+            f"Refused name: at most {NAME_LIMIT} characters, printable ones, without ':' (the passwd file's separator).", key="user-name"
+        )
+    return name
+
+
+def check_expires(expires: date | None, today: date) -> date | None:
+    """Return a last day of access if it is not over already.
+
+    Raises:
+        Invalid: with the rule.
+
+    """
+    if expires is None or today <= expires <= LAST_DAY:
+        return expires
+    why = "is in the past; to end access now, use `hostadmin user lock`" if expires < today else "is beyond what shadow can hold"
+    raise Invalid(f"Refused last day {expires}: it {why}.", key="expires")
+
+
+def choose_number(used: AbstractSet[int], lowest: int, highest: int) -> int:
+    """Return the lowest number, for uid and gid alike, that nobody has or ever had.
+
+    Args:
+        used: every uid and gid of the host and of the ledger, tombstones included.
+        lowest: the first number that may be given out.
+        highest: the last one.
+
+    Raises:
+        Failed: there is none left.
+
+    """
+    for number in range(lowest, highest + 1):
+        if number not in used:
+            return number
+    raise Failed(f"All uids from {lowest} to {highest} have been given out: widen [users] uid_min or uid_max.", key="uids-exhausted")

@@ -1,0 +1,137 @@
+"""After a kill: what became of each account action that an earlier run left open.
+
+Each is finished or undone by the same steps that it is made of, so that running it again does no harm:
+a half-made account is taken back, a begun lock, revocation or removal is finished.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Journal
+from hostadmin.core.errors import HostadminError
+from hostadmin.core.values import UserState
+from hostadmin.host import homes, sessions
+from hostadmin.host.accounts import Accounts
+from hostadmin.store import audit, users
+from hostadmin.store.database import Database, Tx
+from hostadmin.users.steps import apply_ledger, fingerprint, is_same, take_away, undo_add
+
+LOG: Final = logging.getLogger("hostadmin.users")
+Verdict = tuple[str, Callable[[Tx], object] | None]
+DONE: Final = "done"
+NOT_DONE: Final = "not-done"
+UNKNOWN: Final = "unknown"
+
+
+class Recovery:
+    """Closes the open intents of account actions.
+
+    Args:
+        database: the ledger.
+        journal: the audit of this process.
+        accounts: the host.
+        group: the group with access.
+
+    """
+
+    def __init__(self, database: Database, journal: Journal, accounts: Accounts, group: str) -> None:
+        self.database = database
+        self.journal = journal
+        self.accounts = accounts
+        self.group = group
+        self._table: Final[dict[Action, Callable[[dict[str, Any]], Verdict]]] = {
+            Action.USER_ADD: self._add,
+            Action.USER_SET: self._set,
+            Action.USER_LOCK: self._lock,
+            Action.USER_UNLOCK: self._unlock,
+            Action.USER_REMOVE: self._remove,
+            Action.USER_PASSWD: self._passwd,
+            Action.ACCESS_GRANT: self._grant,
+            Action.ACCESS_REVOKE: self._revoke,
+        }
+
+    def run(self) -> int:
+        """Finish or undo everything that is open; return how many actions there were."""
+        with self.database.read() as tx:
+            left = [r for r in audit.open_intents(tx, self.journal.proc, not_boot=self.journal.boot) if r["action"] in self._table]
+        for record in left:
+            status, also = self._verdict(record)
+            LOG.warning("users: %s of %s, left open by an earlier run: %s", record["action"], record["object_name"], status)
+            self.journal.submit_recovery(record, status, also=also).result(10)
+        return len(left)
+
+    def _verdict(self, record: dict[str, Any]) -> Verdict:
+        try:
+            return self._table[Action(record["action"])](record)
+        except (HostadminError, OSError) as error:
+            LOG.error("users: %s of %s could not be recovered: %s", record["action"], record["object_name"], error)  # noqa: TRY400  # told in full
+            return UNKNOWN, None
+
+    def _user(self, record: dict[str, Any]) -> users.User | None:
+        """Return the living account that a record is about."""
+        with self.database.read() as tx:
+            user = users.find(tx, record["object_id"]) if record["object_id"] else users.find_login(tx, record["object_name"])
+        return user if user is not None and user.state is not UserState.REMOVED else None
+
+    def _add(self, record: dict[str, Any]) -> Verdict:
+        detail, login = record["detail"], record["object_name"]
+        with self.database.read() as tx:
+            known = users.find_login(tx, login) or users.find_uid(tx, detail["uid"])
+        if known is None or not known.managed:
+            undo_add(self.accounts, login, detail)
+        return NOT_DONE, None
+
+    def _set(self, record: dict[str, Any]) -> Verdict:
+        user = self._user(record)
+        if user is not None and is_same(self.accounts, user):
+            apply_ledger(self.accounts, user)
+        return NOT_DONE, None
+
+    def _lock(self, record: dict[str, Any]) -> Verdict:
+        user = self._user(record)
+        if user is None or user.state is not UserState.LOCKED:
+            return NOT_DONE, None
+        if user.managed and is_same(self.accounts, user):
+            self.accounts.lock(user.login)
+            sessions.end(user.uid)
+        return DONE, None
+
+    def _unlock(self, record: dict[str, Any]) -> Verdict:
+        user = self._user(record)
+        if user is not None and user.state is UserState.LOCKED and user.managed and is_same(self.accounts, user):
+            self.accounts.lock(user.login)
+        return NOT_DONE, None
+
+    def _remove(self, record: dict[str, Any]) -> Verdict:
+        user = self._user(record)
+        if user is None:
+            return DONE, None
+        if is_same(self.accounts, user):  # still whole: locked, and its objects may need the engine
+            self.accounts.lock(user.login)
+            return NOT_DONE, None
+        take_away(self.accounts, user, keep_home=record["detail"]["keep_home"])
+        homes.remove_spools(user.login)
+        return DONE, lambda tx: users.change(tx, user.id, state=UserState.REMOVED)
+
+    def _passwd(self, record: dict[str, Any]) -> Verdict:
+        shadow = self.accounts.shadow(record["object_name"])
+        if shadow is None:
+            return UNKNOWN, None
+        return (DONE if fingerprint(shadow.hashed) == record["detail"].get("fingerprint") else NOT_DONE), None
+
+    def _grant(self, record: dict[str, Any]) -> Verdict:
+        login, detail = record["object_name"], record["detail"]
+        account = self.accounts.find(login)
+        if account is None or account.uid != detail["uid"] or self.group not in self.accounts.listed_in(login):
+            return NOT_DONE, None
+        self.accounts.add_to_group(login, self.group)  # a killed usermod writes group and leaves gshadow
+        observed = {"uid": account.uid, "gid": account.gid, "profile": detail["profile"]}
+        return DONE, lambda tx: users.observe(tx, login=login, **observed)
+
+    def _revoke(self, record: dict[str, Any]) -> Verdict:
+        login = record["object_name"]
+        if self.accounts.find_local(login) is not None:
+            self.accounts.remove_from_group(login, self.group)
+        return (NOT_DONE if self.group in self.accounts.listed_in(login) else DONE), None

@@ -1,0 +1,72 @@
+"""The steps that account actions are made of, shared by the service and by the recovery after a kill."""
+
+import hashlib
+from typing import Any
+
+from hostadmin.core.errors import Failed
+from hostadmin.core.values import UserState
+from hostadmin.host import homes, sessions
+from hostadmin.host.accounts import Accounts
+from hostadmin.store.users import User
+
+
+def is_same(accounts: Accounts, user: User) -> bool:
+    """Tell whether the host's account of that login is still the one that the ledger means."""
+    account = accounts.find(user.login)
+    return account is not None and account.uid == user.uid
+
+
+def fingerprint(hashed: str) -> str:
+    """Return what tells two password hashes apart in the audit; nobody gets from it to hash or password (96 bits of salt)."""
+    return hashlib.sha256(hashed.lstrip("!").encode()).hexdigest()[:16]
+
+
+def undo_add(accounts: Accounts, login: str, detail: dict[str, Any]) -> None:
+    """Take back a half-made account, and its home unless that was there before.
+
+    Args:
+        accounts: the host.
+        login: whose.
+        detail: what the intent says: ``uid``, ``gid``, ``home``, ``home_existed``.
+
+    Raises:
+        HostadminError: something of it is left.
+
+    """
+    sessions.end(detail["uid"])
+    accounts.discard(login, uid=detail["uid"], gid=detail["gid"])
+    if not detail["home_existed"] and not homes.remove(detail["home"], detail["uid"]):
+        raise Failed(f"{detail['home']} belongs to somebody else now; it was left as it is.", key="home-foreign")
+
+
+def apply_ledger(accounts: Accounts, user: User) -> None:
+    """Bring comment and expiry of an account to what the ledger says."""
+    if not user.managed:
+        return
+    accounts.set_comment(user.login, user.name)
+    if user.state is UserState.ACTIVE:
+        accounts.set_expiry(user.login, user.expires)
+
+
+def take_away(accounts: Accounts, user: User, *, keep_home: bool) -> dict[str, Any]:
+    """Remove an account's entries and its home; return what was left and why, for the audit.
+
+    An account that has come under that login with another uid is not touched.
+
+    Raises:
+        Failed: something is left that should not be; running it again goes on from there.
+
+    """
+    found: dict[str, Any] = {}
+    account = accounts.find(user.login)
+    if account is not None and account.uid != user.uid:
+        found["account_left"] = f"it has uid {account.uid} now"
+    else:
+        if stayed := sessions.end(user.uid):
+            raise Failed(f"{stayed} processes of {user.login} could not be ended; run it again.", key="processes-stay")
+        accounts.discard(user.login, uid=user.uid, gid=user.gid)
+    if keep_home or not user.home:
+        found["home_left"] = "as asked"
+    elif not homes.remove(user.home, user.uid):
+        found["home_left"] = "it belongs to somebody else"
+    return found
