@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hostadmin.guard.schema import (
     boolean,
+    choice,
     dropped,
     empty,
     integer,
@@ -97,7 +98,7 @@ MOUNT: Final = record(
         "Source": text(4096),
         "Target": TARGET,
         "ReadOnly": boolean,
-        "Consistency": text(16, "|default|consistent|cached|delegated"),
+        "Consistency": choice("", "default", "consistent", "cached", "delegated"),
         "BindOptions": dropped,
         "VolumeOptions": record(
             {
@@ -163,13 +164,13 @@ HOST_CONFIG: Final = record(
         "PortBindings": mapping(nullable(items(record({"HostIp": ADDRESS, "HostPort": text(11, r"[0-9]*(-[0-9]+)?")}), 100)), PORT),
         "RestartPolicy": RESTART_POLICY,
         "AutoRemove": boolean,
-        "VolumeDriver": text(64, "|local"),
+        "VolumeDriver": choice("", "local"),
         "VolumesFrom": items(text(512)),
         "ConsoleSize": items(integer(0, 65535), 2),
         "Annotations": neutral("they instruct the host's runtimes"),
         "CapAdd": items(text(64)),
         "CapDrop": items(text(64)),
-        "CgroupnsMode": text(16, "|private"),
+        "CgroupnsMode": choice("", "private"),
         "Dns": items(ADDRESS),
         "DnsOptions": items(SHORT),
         "DnsSearch": items(SHORT),
@@ -190,8 +191,8 @@ HOST_CONFIG: Final = record(
         "UsernsMode": neutral(HOST),
         "ShmSize": UNSIGNED,
         "Sysctls": mapping(SHORT),
-        "Runtime": text(64, "|runc|io.containerd.runc.v2"),
-        "Isolation": text(16, "|default"),
+        "Runtime": choice("", "runc", "io.containerd.runc.v2"),
+        "Isolation": choice("", "default"),
         **RESOURCES,
         "Mounts": items(MOUNT, 100),
         "MaskedPaths": refused("it uncovers files of the host's kernel"),
@@ -255,13 +256,13 @@ NETWORK_CREATE: Final = record(
     {
         "Name": SHORT,
         "CheckDuplicate": dropped,
-        "Driver": text(64, "|bridge|default"),
+        "Driver": choice("", "bridge", "default"),
         "Scope": neutral("networks are local"),
         "EnableIPv4": boolean,
         "EnableIPv6": neutral("IPv6 networks are not given out"),
         "IPAM": record(
             {
-                "Driver": text(64, "|default"),
+                "Driver": choice("", "default"),
                 "Options": neutral("address management has no options"),
                 "Config": items(IPAM_CONFIG, 4),
             }
@@ -280,7 +281,7 @@ NETWORK_DISCONNECT: Final = record({"Container": SHORT, "Force": boolean})
 VOLUME_CREATE: Final = record(
     {
         "Name": SHORT,
-        "Driver": text(64, "|local"),
+        "Driver": choice("", "local"),
         "DriverOpts": neutral("options of the local driver are mounts of the host"),
         "Labels": LABELS,
         "ClusterVolumeSpec": neutral("there is no cluster"),

@@ -28,6 +28,18 @@ def text(limit: int = 4096, pattern: str | None = None) -> Type:
     return check
 
 
+def choice(*allowed: str) -> Type:
+    """One of a few words; another one is refused with those that there are."""
+
+    def check(value: Any, path: str) -> Any:
+        if value not in allowed or not isinstance(value, str):
+            shown = ", ".join(word for word in allowed if word)
+            raise malformed(f"{path} {str(value)[:64]!r} is not allowed here: use {shown}", status=403)
+        return value
+
+    return check
+
+
 def integer(low: int = -(2**63), high: int = 2**63 - 1) -> Type:
     """An integer from ``low`` to ``high``; a boolean is none."""
 

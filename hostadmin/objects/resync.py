@@ -96,7 +96,7 @@ def apply_listing(tx: Tx, listing: Listing) -> int:
             before = known.get(item.ref)
             lost = before is not None and before.owner_id is None and bool(item.labels)
             if before is None or lost or before.name != item.name or {**before.detail, **item.detail} != before.detail:
-                put_found(tx, kind, item)
+                put_found(tx, kind, item, listing.begun)
                 changes += before is None
         changes += len(gone)
     _own_side_effects(tx, listing)
@@ -112,8 +112,13 @@ def _claims_settled(begun: str) -> str:
     return timestamp(parse_timestamp(begun) - CLAIM)
 
 
-def put_found(tx: Tx, kind: Kind, item: Found) -> None:
-    """Record one object as the engine has it; new ones without an owner, unless the guard was making it."""
+def put_found(tx: Tx, kind: Kind, item: Found, asked: str) -> None:
+    """Record one object as the engine has it; new ones without an owner, unless the guard was making it.
+
+    ``asked``: when the engine was asked. What has ended since then is not brought back.
+    """
+    if objects.find(tx, kind, item.ref) is None and objects.ended_since(tx, kind, item.ref, asked):
+        return
     engine = kind is Kind.NETWORK and item.name in PREDEFINED
     owner = _made_by_guard(tx, item)
     attribution = Attribution.ENGINE if engine else Attribution.GUARD if owner else Attribution.UNKNOWN

@@ -107,28 +107,29 @@ class Watcher:
         kind, action = event.get("Type", ""), event.get("Action", "").partition(":")[0]
         ref = (event.get("Actor") or {}).get("ID", "")
         moment = event.get("time", 0)
+        asked = timestamp()
         if (kind, action) in ENDINGS:
             self._end(Kind(kind), ref, moment, _time_of(event))
         elif kind == "container" and action in STATES:
-            self._put_container(ref)
+            self._put_container(ref, asked)
         elif kind == "network" and action == "create":
             item = network_found(self.engine.inspect_network(ref))
-            self.database.write(lambda tx: put_found(tx, Kind.NETWORK, item))
+            self.database.write(lambda tx: put_found(tx, Kind.NETWORK, item, asked))
         elif kind == "volume" and action == "create":
             volume = self.engine.inspect_volume(ref)
             item = Found(ref, ref, {"driver": volume["Driver"], "created": volume.get("CreatedAt")})
-            self.database.write(lambda tx: put_found(tx, Kind.VOLUME, item))
+            self.database.write(lambda tx: put_found(tx, Kind.VOLUME, item, asked))
         elif kind == "image" and action in ("tag", "untag", "delete", "load", "import", "pull", "commit"):
             self._settle_images()
 
     def _end(self, kind: Kind, ref: str, moment: int, ended: str) -> None:
         def work(tx: Tx) -> None:
-            objects.mark_gone(tx, kind, [ref], seen_by=ended)
+            objects.mark_gone(tx, kind, [ref], seen_by=ended if kind is Kind.VOLUME else None)  # other ids never return
             facts.put(tx, LAST_EVENT, moment)
 
         self.database.write(work)
 
-    def _put_container(self, ref: str) -> None:
+    def _put_container(self, ref: str, asked: str) -> None:
         try:
             found = self.engine.inspect_container(ref)
         except NotFound:
@@ -143,7 +144,7 @@ class Watcher:
             "restarts": found.get("RestartCount", 0),
         }
         item = Found(found["Id"], found["Name"].removeprefix("/"), detail, labels=found["Config"].get("Labels") or {})
-        self.database.write(lambda tx: put_found(tx, Kind.CONTAINER, item))
+        self.database.write(lambda tx: put_found(tx, Kind.CONTAINER, item, asked))
 
     def _settle_images(self) -> None:
         """Many image events come together: wait a moment, drop the rest of the burst, compare once."""

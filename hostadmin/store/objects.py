@@ -162,5 +162,11 @@ def mark_gone(tx: Tx, kind: Kind, refs: Iterable[str], *, seen_by: str | None = 
         tx.execute(update(objects).where(*_present(kind, ref), *older).values(gone_at=timestamp()))
 
 
+def ended_since(tx: Tx, kind: Kind, ref: str, moment: str) -> bool:
+    """Tell whether an object's end was recorded at or after ``moment``, so that an older answer means nothing."""
+    query = select(func.count()).where(objects.c.kind == kind, objects.c.ref == ref, objects.c.gone_at >= moment)
+    return bool(tx.execute(query).scalar_one())
+
+
 def _present(kind: Kind, ref: str) -> tuple[Any, ...]:
     return objects.c.kind == kind, objects.c.ref == ref, objects.c.gone_at.is_(None)

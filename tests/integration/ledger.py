@@ -35,7 +35,9 @@ def await_agreement(engine: Engine, hostadmin: Hostadmin) -> None:
     except AssertionError:
         refs = [ref for found in apart.values() for ref in found]
         marks = ",".join("?" * len(refs))
-        rows = hostadmin.rows(f"select kind, ref, name, owner_id, attribution, first_seen, gone_at from objects where ref in ({marks})", *refs)
+        rows = hostadmin.rows(
+            f"select kind, ref, name, owner_id, attribution, first_seen, gone_at from objects where ref in ({marks})", *refs
+        )
         raise AssertionError(f"ledger and engine are apart: {apart}; ledger rows: {rows}") from None
 
 

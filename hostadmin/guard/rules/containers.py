@@ -130,8 +130,10 @@ async def read(x: Exchange) -> None:
     """Pass on what the engine says of an own container: logs, top, stats, wait, archives."""
     await x.read_nothing()
     _check_read(x)
-    full, _ = await resolve.container(x, x.params[0])
+    full, found = await resolve.container(x, x.params[0])
     last = x.route.template.rsplit("/", 1)[1]
+    if last == "archive":  # reads through the container's mounts, as root
+        mounts.check_enterable(x, found or await resolve.inspect_container(x, full), "copy from")
     query = x.query.pairs(*x.route.query)
     response = await x.ask(x.head.method, "containers", full, last, query=query)
     await x.relay(response)

@@ -306,10 +306,11 @@ async def _bring_in(
         response.body = seen.listen(response.body)  # type: ignore[assignment]
         if response.status >= 400:
             seen.failed = True
-            await response.read()
-        await x.relay(response, before_end=conclude)
-        if status == "unknown":
+            message = x.clean(await response.message())
             await conclude()
+            x.send_json(response.status, {"message": message})
+            return
+        await x.relay(response, before_end=conclude)
     except BaseException:
         if status == "unknown":
             await x.conclude(intent, "unknown", also=await _after_cut(x, wanted, how))
@@ -384,16 +385,22 @@ class ImageIds:
         return found
 
 
+async def _says_so_already(x: Exchange, name: str, image: str) -> bool:
+    """Tell whether a visible tag names exactly this image already: loading it again moves nothing."""
+    found = await x.look("images", name, "json") if image and parse_reference(name) else None
+    return found is not None and found["Id"] == image and resolve.is_visible(x, found) and bool(resolve.visible_tags(x, [name]))
+
+
 async def load(x: Exchange) -> None:
     """Load a saved tar: its tags are read and judged while it is spooled, before the engine sees a byte."""
     with ImageTar() as spool:
         try:
             async for data in x.read_stream():
                 spool.write(data)
-            names, ids = spool.finish()
+            named, ids = spool.finish()
         except TarRefused as refused:
             raise malformed(f"hostadmin refused this image file: {refused}", close=not x.body.done) from None
-        wanted = [await tags.check_tag(x, name) for name in names]
+        wanted = [await tags.check_tag(x, name) for name, image in named.items() if not await _says_so_already(x, name, image)]
         mine = [i for i in ids if await x.look("images", i, "json") is None or i in x.guard.ledger.held(x.caller.owner)]
         known_before = set(ids) - set(mine)
         entry = x.entry(

@@ -19,8 +19,8 @@ class ImageTar(Spool):
     def __init__(self) -> None:
         super().__init__(METADATA, METADATA_LIMIT)
 
-    def finish(self) -> tuple[list[str], list[str]]:
-        """Return the tags and the image ids of the file.
+    def finish(self) -> tuple[dict[str, str], list[str]]:
+        """Return the tags of the file with the image id that each will name (empty if unknown), and all image ids.
 
         Raises:
             TarRefused: not a plain tar of images, or ambiguous.
@@ -29,29 +29,34 @@ class ImageTar(Spool):
         found = self.rebuild()
         if "manifest.json" not in found:
             raise TarRefused("it has no manifest.json; save it with `docker save`")
-        names: set[str] = set()
+        names: dict[str, str] = {}
         ids: set[str] = set()
+        others: set[str] = set()
         try:
             for name, data in found.items():
                 value = parse_json(data, name)
                 if name == "manifest.json":
                     _from_manifest(value, names, ids)
                 elif name == "repositories":
-                    names.update(f"{repository}:{tag}" for repository, tags in value.items() for tag in tags)
+                    others |= {f"{repository}:{tag}" for repository, tags in value.items() for tag in tags}
                 else:
-                    names.update(_from_index(value))
+                    others |= _from_index(value)
         except (TypeError, AttributeError, KeyError, Refusal) as error:
             raise TarRefused("its manifest is malformed") from error
-        return sorted(names), sorted(ids)
+        return {**dict.fromkeys(sorted(others - set(names)), ""), **names}, sorted(ids)
 
 
-def _from_manifest(value: Any, names: set[str], ids: set[str]) -> None:
+def _from_manifest(value: Any, names: dict[str, str], ids: set[str]) -> None:
     for image in value:
         if not set(image) <= MEMBERS:
             raise TarRefused("manifest.json has unknown members, or spells them in its own way")
-        names.update(image.get("RepoTags") or [])
         digest = f"sha256:{image['Config'].removesuffix('.json').rpartition('/')[2]}"
-        if FULL_IMAGE_ID.fullmatch(digest):
+        known = FULL_IMAGE_ID.fullmatch(digest) is not None
+        for name in image.get("RepoTags") or []:
+            if name in names:
+                raise TarRefused(f"the tag {name!r} is in it twice")
+            names[name] = digest if known else ""
+        if known:
             ids.add(digest)
 
 

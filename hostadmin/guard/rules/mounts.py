@@ -45,23 +45,23 @@ def find_forbidden(x: Exchange, found: dict[str, Any]) -> list[str]:
     """Return a violation per mount of an inspected container that reaches the host."""
     host = found.get("HostConfig") or {}
     problems = [
-        f"it mounts {m.get('Source', '?')!r} of the host; an administrator must start it"
+        f"it mounts {m.get('Source', '?')!r} of the host"
         for m in found.get("Mounts") or []
         if m.get("Type") not in ALLOWED_TYPES or m.get("Driver", "local") not in ("local", "")
     ]
     if host.get("Privileged"):
-        problems.append("it is privileged; an administrator must start it")
+        problems.append("it is privileged")
     for member in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"):
         if host.get(member) == "host":
-            problems.append(f"{member} is the host's; an administrator must start it")
+            problems.append(f"{member} is the host's")
     for member in ("Devices", "DeviceRequests", "DeviceCgroupRules", "VolumeDriver"):
         if host.get(member) not in (None, [], "", "local"):
-            problems.append(f"it has {member} of the host; an administrator must start it")
+            problems.append(f"it has {member} of the host")
     if any("unconfined" in option or "disable" in option for option in host.get("SecurityOpt") or []):
-        problems.append("it is not confined; an administrator must start it")
+        problems.append("it is not confined")
     allowed = x.caller.profile.capabilities if x.caller.profile else frozenset()
     if any(c.upper().removeprefix("CAP_") not in allowed for c in host.get("CapAdd") or []):
-        problems.append("it has capabilities that the profile does not allow; an administrator must start it")
+        problems.append("it has capabilities that the profile does not allow")
     return problems
 
 
@@ -75,7 +75,7 @@ def check_enterable(x: Exchange, found: dict[str, Any], what: str) -> None:
     problems = find_forbidden(x, found)
     if problems:
         name = found.get("Name", "").removeprefix("/")
-        raise Refusal(403, f"hostadmin refused to {what} {name}: {'; '.join(problems)}", "admission")
+        raise Refusal(403, f"hostadmin refused to {what} {name}: {'; '.join(problems)}; ask an administrator", "admission")
 
 
 @contextlib.asynccontextmanager

@@ -119,7 +119,7 @@ MANIFEST = [{"Config": "a" * 64 + ".json", "RepoTags": ["x:1"], "Layers": ["l/la
 
 def test_tags_and_ids_of_a_saved_image():
     data = tar(("manifest.json", json.dumps(MANIFEST).encode()), ("repositories", b'{"x":{"2":"abc"}}'), ("l/layer.tar", b""))
-    assert finish(ImageTar(), data)[0] == (["x:1", "x:2"], ["sha256:" + "a" * 64])
+    assert finish(ImageTar(), data)[0] == ({"x:1": "sha256:" + "a" * 64, "x:2": ""}, ["sha256:" + "a" * 64])
 
 
 @pytest.mark.parametrize(
