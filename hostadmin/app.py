@@ -48,6 +48,11 @@ class App:
     scheduler: Scheduler
     closer: "SocketCloser"
 
+    def record(self, action: Action) -> None:
+        """Record that the service starts or stops; a database that cannot be written now is no reason to stay down."""
+        with contextlib.suppress(HostadminError, TimeoutError):
+            self.journal.event(Entry(system_actor("system"), action), decision="allow", status="ok")
+
 
 def open_database(settings: Settings) -> Database:
     """Open the database and bring it to the newest schema."""
@@ -83,6 +88,7 @@ def build(settings: Settings) -> App:
     watcher = Watcher(database, engine)
     scheduler = Scheduler(
         database,
+        journal,
         watcher,
         restarts,
         cleanup,

@@ -80,6 +80,7 @@ def run_service(settings: Settings) -> None:
     """Run API, object tracking and upkeep until SIGTERM."""
     from hostadmin.api.server import serve as serve_api  # noqa: PLC0415
     from hostadmin.app import build  # noqa: PLC0415
+    from hostadmin.audit.actions import Action  # noqa: PLC0415
 
     configure_logging()
     take_role(settings, "service")
@@ -90,9 +91,11 @@ def run_service(settings: Settings) -> None:
         LOG.warning("service: closed %d records that an earlier run left open", recovered)
     app.watcher.start()
     app.scheduler.start()
+    app.record(Action.SERVICE_START)
     try:
         serve_api(app, settings.api.socket)
     finally:
+        app.record(Action.SERVICE_STOP)
         app.scheduler.stop()
         app.watcher.stop()
         app.closer.stop()
@@ -196,4 +199,6 @@ def _announce(settings: Settings) -> None:
         f"  API       {settings.api.socket}",
         f"  database  {settings.store.url.removeprefix('sqlite:///')}",
     ]
+    if settings.api.listen:
+        lines.append(f"  note      [api] listen = {settings.api.listen!r} is not served yet: the API is on its Unix socket only")
     print("\n".join(lines), flush=True)  # noqa: T201

@@ -34,9 +34,10 @@ class GuardSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """``[api]``: the Unix socket of the API."""
+    """``[api]``: the Unix socket of the API. ``listen``: a TCP address; not served yet, the start says so."""
 
     socket: str = "/run/hostadmin/api.sock"
+    listen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`hostadmin container|network|volume|image`, and `hostadmin owner`."""
 
+import sys
 from typing import Any
 
 import click
@@ -115,7 +116,7 @@ def _group(kind: str) -> click.Group:
     @YES
     @click.pass_obj
     def remove(context: Any, ref: str, yes: bool) -> None:
-        if not yes:
+        if not yes and sys.stdin.isatty():
             view = context.api.call("GET", f"{kind}s", ref)
             click.confirm(f"Remove {kind} {view['name'] or view['ref']} of {view['owner'] or 'nobody'}?", abort=True)
         context.api.call("DELETE", f"{kind}s", ref)

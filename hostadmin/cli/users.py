@@ -99,13 +99,16 @@ def set_user(context: Any, login: str, name: str | None, profile: str | None, ex
 
 @user.command()
 @click.argument("login")
-@click.argument("date")
+@click.argument("date", default="now")
 @JSON
 @click.pass_obj
 def expire(context: Any, login: str, date: str, as_json: bool) -> None:
-    """Set the last day of access (YYYY-MM-DD, or never)."""
-    body = {"expires": None if date in NEVER else date}
-    _show(context.api.call("PATCH", "users", login, body=body), as_json=as_json)
+    """End access after DATE (YYYY-MM-DD), never, or (the default) now."""
+    if date == "now":
+        view = context.api.call("POST", "users", login, "expire")
+    else:
+        view = context.api.call("PATCH", "users", login, body={"expires": None if date in NEVER else date})
+    _show(view, as_json=as_json)
 
 
 @user.command()
@@ -144,7 +147,7 @@ def passwd(context: Any, login: str, password_stdin: bool) -> None:
 def remove(context: Any, login: str, keep_home: bool, yes: bool) -> None:
     """Remove an account with its containers, networks, volumes, images and home."""
     view = context.api.call("GET", "users", login)
-    if not yes:
+    if not yes and sys.stdin.isatty():
         what = f"{view['containers']} containers, {view['networks']} networks, {view['volumes']} volumes"
         home = "" if keep_home else f" and {view['home']}"
         click.confirm(f"Remove {login} with {what}{home}?", abort=True)

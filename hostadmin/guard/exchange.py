@@ -256,7 +256,7 @@ class Exchange:
         req: str | None = None,
     ) -> Entry:
         """Return a record of this request; ``detail`` must hold no secret."""
-        chosen = action or self.route.action or Action.OPERATION_REFUSE
+        chosen = action or self.route.action or Action.READ_REFUSE
         known = {k: v for k, v in (detail or {}).items() if v not in (None, "", [], {})}
         default = self.caller.profile.name if self.caller.profile else "admin"
         return Entry(self.caller.actor, chosen, target, rule or f"{self.route.operation}@{default}", known, req or new_id())

@@ -15,6 +15,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Entry, Journal, Target
 from hostadmin.core.clock import now, parse_timestamp
 from hostadmin.core.errors import HostadminError, Invalid, NotFound
 from hostadmin.core.values import Actor, system_actor
@@ -44,6 +46,7 @@ class Scheduler:
     def __init__(
         self,
         database: Database,
+        journal: Journal,
         watcher: Watcher,
         restarts: Restarts,
         cleanup: Cleanup,
@@ -53,6 +56,7 @@ class Scheduler:
         cleanup_cron: str,
     ) -> None:
         self.database = database
+        self.journal = journal
         self.jobs: Final = {
             job.name: job
             for job in (
@@ -108,7 +112,13 @@ class Scheduler:
         job = self.jobs.get(name)
         if job is None:
             raise NotFound(f"There is no job {name!r}; known: {', '.join(self.jobs)}.", key="job-not-found")
-        self._run(job, actor, "manual", always=True)
+        intent = self.journal.intent(Entry(actor, Action.JOB_RUN, Target("job", None, name), "admin"))
+        try:
+            self._run(job, actor, "manual", always=True)
+        except HostadminError as error:
+            self.journal.outcome(intent, "error", detail={"message": error.message})
+            raise
+        self.journal.outcome(intent, "ok")
         return dict(self.history(name, 1)[0])
 
     def history(self, name: str | None = None, limit: int = 50) -> Sequence[dict[str, Any]]:

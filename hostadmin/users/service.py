@@ -6,7 +6,7 @@ with the ledger's row. What is already as asked is not done again. What fails ha
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
@@ -188,6 +188,29 @@ class Users:
             entry = Entry(actor, Action.USER_SET, target_of(user), RULE, detail)
             undo = (lambda: apply_ledger(self._context.accounts, user)) if on_host else None
             self._context.do(entry, act, lambda tx: users.change(tx, user.id, **changes), undo=undo)
+            return self.show(login)
+
+    def expire(self, actor: Actor, login: str) -> UserView:
+        """End an account's access now: yesterday was its last day.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: the host's account is gone or another one.
+
+        """
+        with self._context.of(login):
+            user = self._context.get(login)
+            last = now().date() - timedelta(days=1)
+            if user.managed:
+                self._context.require_same(user)
+
+            def act() -> None:
+                if user.managed and user.state is UserState.ACTIVE:
+                    self._context.accounts.set_expiry(login, last)
+
+            entry = Entry(actor, Action.USER_SET, target_of(user), RULE, {"expires": str(last)})
+            undo = (lambda: apply_ledger(self._context.accounts, user)) if user.managed else None
+            self._context.do(entry, act, lambda tx: users.change(tx, user.id, expires=last), undo=undo)
             return self.show(login)
 
     def lock(self, actor: Actor, login: str) -> UserView:

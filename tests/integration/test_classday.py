@@ -16,7 +16,7 @@ from tests.integration.people import Student, copy_sdk
 from tests.integration.stage import ROOT, Engine, Hostadmin, make_stage, until
 from tests.integration.theday import GOODBYE, REVOKED, STUDENTS, THE_DAY, Step
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 VENV_BIN = str(ROOT / ".venv" / "bin")
 

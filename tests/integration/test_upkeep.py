@@ -159,6 +159,9 @@ def test_locked_and_expired_accounts_are_refused_at_once(stage: tuple[Engine, Ho
     assert hostadmin.run("user", "expire", "ashu", "2026-13-45").returncode == 1
     assert hostadmin.run("user", "expire", "ashu", "2099-12-31").returncode == 0
     assert "ashulock" in ashu.ok("ps")
+    assert hostadmin.run("user", "expire", "ashu").returncode == 0
+    assert "expired" in ashu.docker("ps").stderr, "without a date: now"
+    assert hostadmin.run("user", "expire", "ashu", "never").returncode == 0
     ashu.ok("rm", "-f", "ashulock")
 
 

@@ -78,6 +78,12 @@ def set_user(login: str, body: UserChange, actor: Admin, app: Services) -> dict[
     return dict(app.users.set(actor, login, name=body.name, profile=body.profile, expires=expires).as_dict())
 
 
+@router.post("/users/{login}/expire", operation_id="user.expire")
+def expire_user(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+    """End an account's access now."""
+    return dict(app.users.expire(actor, login).as_dict())
+
+
 @router.post("/users/{login}/lock", operation_id="user.lock")
 def lock_user(login: str, actor: Admin, app: Services) -> dict[str, Any]:
     """Lock an account."""

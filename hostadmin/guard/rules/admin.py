@@ -34,7 +34,9 @@ async def pass_on(x: Exchange) -> None:
         fields += [("Connection", "Upgrade"), ("Upgrade", upgrade)]
     intent = None
     if x.head.method not in READS:
-        entry = x.entry(x.guard.target_of(x), action=x.route.action or Action.OPERATION_REFUSE, rule="admin")
+        known = x.route.action if x.route.action is not Action.OPERATION_REFUSE else None
+        detail = {"operation": x.route.operation}
+        entry = x.entry(x.guard.target_of(x), action=known or Action.ADMIN_OPERATION, rule="admin", detail=detail)
         intent = await x.intend(entry)
     if upgrade:
         body = await x.body.read_all(1 << 20)
