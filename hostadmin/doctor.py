@@ -4,11 +4,11 @@ import contextlib
 import fcntl
 import grp
 import http.client
+import json
 import os
 import shutil
 import socket
-import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from hostadmin.core.errors import HostadminError
 from hostadmin.engine.client import Engine
 from hostadmin.host import engine_socket
 from hostadmin.settings import Settings
+from hostadmin.store import health
 
 API_LOWEST: Final = (1, 41)
 DISK_WARN: Final = 0.10
@@ -36,7 +37,11 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; works with the processes down too."""
+    """Look at everything; works with the processes down too.
+
+    A service that runs says itself which sockets and database it uses: `make run` chooses them.
+    """
+    settings = _as_it_runs(settings)
     checks = (_engine, _engine_socket, _guard, _service, _processes, _group, _database, _disk, _cgroups)
     found = []
     for check in checks:
@@ -45,6 +50,17 @@ def examine(settings: Settings) -> list[Finding]:
         except PermissionError:
             found.append(Finding("warn", check.__name__.strip("_"), "cannot be looked at: run doctor as root"))
     return found
+
+
+def _as_it_runs(settings: Settings) -> Settings:
+    """Return the settings with what the running service really uses."""
+    told = _ask(settings.api.socket, "/readyz")[1].get("uses") or {}
+    return replace(
+        settings,
+        engine=replace(settings.engine, socket=told.get("engine", settings.engine.socket)),
+        guard=replace(settings.guard, socket=told.get("guard", settings.guard.socket)),
+        store=replace(settings.store, url=told.get("store", settings.store.url)),
+    )
 
 
 def _engine(settings: Settings) -> Finding:
@@ -70,19 +86,25 @@ def _engine_socket(settings: Settings) -> Finding:
     )
 
 
-def _ping(path: str, target: str) -> int | None:
+def _ask(path: str, target: str) -> tuple[int | None, dict[str, Any]]:
+    """Return status and JSON of a GET on a Unix socket; ``None`` if nobody answers."""
     connection = http.client.HTTPConnection("localhost", timeout=5)
     with contextlib.suppress(OSError, http.client.HTTPException):
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(5)
         connection.sock.connect(path)
         connection.request("GET", target)
-        return connection.getresponse().status
-    return None
+        answer = connection.getresponse()
+        data = answer.read()
+        with contextlib.suppress(ValueError):
+            value = json.loads(data)
+            return answer.status, value if isinstance(value, dict) else {}
+        return answer.status, {}
+    return None, {}
 
 
 def _guard(settings: Settings) -> Finding:
-    status = _ping(settings.guard.socket, "/_ping")
+    status, _ = _ask(settings.guard.socket, "/_ping")
     if status is None:
         return Finding("fail", "guard", f"nobody answers on {settings.guard.socket}: run `hostadmin serve`")
     if status == 503:
@@ -91,7 +113,7 @@ def _guard(settings: Settings) -> Finding:
 
 
 def _service(settings: Settings) -> Finding:
-    status = _ping(settings.api.socket, "/readyz")
+    status, _ = _ask(settings.api.socket, "/readyz")
     if status is None:
         return Finding("fail", "service", f"nobody answers on {settings.api.socket}: run `hostadmin serve`")
     return Finding(
@@ -100,7 +122,7 @@ def _service(settings: Settings) -> Finding:
 
 
 def _processes(settings: Settings) -> Finding:
-    database = settings.store.url.removeprefix("sqlite:///")
+    database = health.path_of(settings.store.url)
     missing = []
     for role in ("guard", "service"):
         with contextlib.suppress(FileNotFoundError):
@@ -126,18 +148,17 @@ def _group(settings: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    path = settings.store.url.removeprefix("sqlite:///")
+    path = health.path_of(settings.store.url)
     if not Path(path).exists():
         return Finding("fail", "database", f"{path} is not there: run `hostadmin serve`")
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as raw:
-        result = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if result != "ok":
-        return Finding("fail", "database", f"{path} is damaged ({result}): stop hostadmin and restore a backup")
-    return Finding("ok", "database", f"{path}, SQLite {sqlite3.sqlite_version}")
+    damage = health.find_damage(settings.store.url)
+    if damage is not None:
+        return Finding("fail", "database", f"{path} is damaged ({damage}): stop hostadmin and restore a backup")
+    return Finding("ok", "database", f"{path}, {health.version()}")
 
 
 def _disk(settings: Settings) -> Finding:
-    folder = Path(settings.store.url.removeprefix("sqlite:///")).parent
+    folder = Path(health.path_of(settings.store.url)).parent
     if not folder.exists():
         return Finding("warn", "disk", f"{folder} is not there yet")
     usage = shutil.disk_usage(folder)

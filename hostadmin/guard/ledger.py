@@ -60,6 +60,13 @@ class Ledger:
         """Return tag → owner's account id (``None``: the host's)."""
         return self._cached(("tags",), images.tag_owners)
 
+    def tag_owner(self, tag: str) -> str | None:
+        """Return a normalised tag's owner, ``None`` for the host's.
+
+        What the ledger does not know is the host's: the guard claims a tag before the engine sets it.
+        """
+        return self.tag_owners().get(tag)
+
     def held(self, owner: str) -> set[str]:
         """Return the ids of the images that an account holds."""
         return self._cached(("held", owner), lambda tx: images.held_by(tx, owner))

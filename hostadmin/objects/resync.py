@@ -91,7 +91,7 @@ def apply_listing(tx: Tx, listing: Listing) -> int:
         objects.mark_gone(tx, kind, gone)
         if kind is Kind.IMAGE:
             for ref in gone:
-                images.forget(tx, ref)
+                images.forget(tx, ref, before=listing.begun)
         for item in found.values():
             before = known.get(item.ref)
             lost = before is not None and before.owner_id is None and bool(item.labels)
@@ -153,7 +153,7 @@ def _apply_tags(tx: Tx, listing: Listing) -> None:
     for tag, image in listing.tags.items():
         if known.get(tag) != image:
             images.put_tag(tx, tag, image, None)
-    images.drop_tags(tx, [tag for tag, image in known.items() if image and tag not in listing.tags])
+    images.drop_tags(tx, [tag for tag, image in known.items() if image and tag not in listing.tags], before=listing.begun)
 
 
 def resync(database: Database, engine: Engine) -> int:

@@ -28,10 +28,11 @@ def put_tag(tx: Tx, tag: str, image_id: str, owner_id: str | None) -> None:
     )
 
 
-def drop_tags(tx: Tx, tags: list[str]) -> None:
-    """Forget tags that are no longer there."""
+def drop_tags(tx: Tx, tags: list[str], *, before: str | None = None) -> None:
+    """Forget tags that are no longer there; with ``before`` only those that have not been set since."""
+    older = () if before is None else (image_tags.c.updated_at < before,)
     for tag in tags:
-        tx.execute(delete(image_tags).where(image_tags.c.tag == tag))
+        tx.execute(delete(image_tags).where(image_tags.c.tag == tag, *older))
 
 
 def holders(tx: Tx, image_id: str) -> set[str]:
@@ -54,7 +55,11 @@ def all_held(tx: Tx) -> set[str]:
 def hold(tx: Tx, image_id: str, user_id: str, how: str) -> None:
     """Record that an account holds an image (idempotent). ``how``: build, load, pull, import, commit, tag."""
     values = {"image_id": image_id, "user_id": user_id, "how": how, "since": timestamp()}
-    tx.execute(insert(image_holders).values(**values).on_conflict_do_nothing())
+    tx.execute(
+        insert(image_holders)
+        .values(**values)
+        .on_conflict_do_update(index_elements=["image_id", "user_id"], set_={"since": values["since"]})
+    )
 
 
 def release(tx: Tx, image_id: str, user_id: str) -> None:
@@ -62,6 +67,7 @@ def release(tx: Tx, image_id: str, user_id: str) -> None:
     tx.execute(delete(image_holders).where(image_holders.c.image_id == image_id, image_holders.c.user_id == user_id))
 
 
-def forget(tx: Tx, image_id: str) -> None:
-    """Forget all holders of an image that is gone."""
-    tx.execute(delete(image_holders).where(image_holders.c.image_id == image_id))
+def forget(tx: Tx, image_id: str, *, before: str | None = None) -> None:
+    """Forget all holders of an image that is gone; with ``before`` only those who have not got it since."""
+    older = () if before is None else (image_holders.c.since < before,)
+    tx.execute(delete(image_holders).where(image_holders.c.image_id == image_id, *older))

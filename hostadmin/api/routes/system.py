@@ -86,4 +86,5 @@ def readyz(response: Response, app: Services) -> dict[str, Any]:
         store = error.key
     engine = "ok" if app.engine.ping() else "unavailable"
     response.status_code = 200 if (store, engine) == ("ok", "ok") else 503
-    return {"store": store, "engine": engine, "objects": app.watcher.state}
+    uses = {"engine": app.settings.engine.socket, "guard": app.settings.guard.socket, "store": app.settings.store.url}
+    return {"store": store, "engine": engine, "objects": app.watcher.state, "uses": uses}

@@ -227,8 +227,9 @@ async def create(x: Exchange) -> None:
     if reference is None or reference.digest or x.query.text("tag").startswith("sha256:") or not (reference.tag or x.query.text("tag")):
         raise malformed("pull needs a name with one tag: digests and all tags at once are not supported yet", status=403)
     async with x.guard.lock(f"tag:{reference.tagged}"):
-        if x.guard.ledger.tag_owners().get(reference.tagged, "?") is None:
-            await _already_there(x, reference.tagged)
+        there = await x.look("images", familiar(reference.tagged), "json")
+        if there is not None and x.guard.ledger.tag_owner(reference.tagged) is None:
+            _already_there(x, reference.tagged, there)
             return
         wanted = await tags.check_tag(x, reference.tagged)
         query = [("fromImage", reference.repository), ("tag", reference.tag), *x.query.pairs("platform")]
@@ -236,9 +237,8 @@ async def create(x: Exchange) -> None:
         await _bring_in(x, "pull", [wanted], "POST", ("images", "create"), query=query, fields=fields)
 
 
-async def _already_there(x: Exchange, name: str) -> None:
+def _already_there(x: Exchange, name: str, found: dict[str, Any]) -> None:
     """A tag that the administrator provides is what everybody gets; nobody moves it by pulling."""
-    found = await resolve.image(x, familiar(name))
     digest = (found.get("RepoDigests") or [found["Id"]])[0].rpartition("@")[2]
     lines = [{"status": f"Digest: {digest}"}, {"status": f"Status: Image is up to date for {familiar(name)}"}]
     data = b"".join(json.dumps(line).encode() + b"\r\n" for line in lines)

@@ -112,8 +112,7 @@ def is_visible(x: Exchange, image: dict[str, Any]) -> bool:
     """Tell whether the caller may use an image: held by them, or under a tag of theirs or of the host's."""
     if image["Id"] in x.guard.ledger.held(x.caller.owner):
         return True
-    owners = x.guard.ledger.tag_owners()
-    return any(owners.get(normal, "?") in (None, x.caller.owner) for normal in _normalised(image.get("RepoTags") or []))
+    return any(x.guard.ledger.tag_owner(normal) in (None, x.caller.owner) for normal in _normalised(image.get("RepoTags") or []))
 
 
 def _normalised(tags: list[str]) -> list[str]:
@@ -122,11 +121,10 @@ def _normalised(tags: list[str]) -> list[str]:
 
 def visible_tags(x: Exchange, tags: list[str]) -> list[str]:
     """Return the tags of an image that the caller may see: the host's and the caller's own."""
-    owners = x.guard.ledger.tag_owners()
     shown = []
     for tag in tags:
         reference = parse_reference(tag)
-        if reference is not None and owners.get(reference.tagged, "?") in (None, x.caller.owner):
+        if reference is not None and x.guard.ledger.tag_owner(reference.tagged) in (None, x.caller.owner):
             shown.append(tag)
     return shown
 
@@ -157,5 +155,5 @@ def _names_it(x: Exchange, ref: str, found: dict[str, Any]) -> bool:
         return True
     tagged = [r.tagged for tag in found.get("RepoTags") or [] if (r := parse_reference(tag)) is not None]
     if reference.tagged in tagged:
-        return x.guard.ledger.tag_owners().get(reference.tagged, "?") in (None, x.caller.owner)
+        return x.guard.ledger.tag_owner(reference.tagged) in (None, x.caller.owner)
     return looks_like_id(ref)
