@@ -16,7 +16,7 @@ from hostadmin.guard.routes import REFUSING, match
 from hostadmin.guard.rules import apply
 from hostadmin.guard.strictjson import dump_json
 from hostadmin.guard.target import dotted, parse_target
-from hostadmin.guard.upstream import Upstream, unreachable
+from hostadmin.guard.upstream import Upstream, lost_engine
 from hostadmin.host.peers import Peer, identify
 
 LOG = logging.getLogger("hostadmin.guard")
@@ -98,7 +98,7 @@ class Connection(Channel):
         except (Gone, HostadminError) as error:
             if exchange.answered or self.lost:
                 raise Gone(str(error)) from error
-            await self._refuse(unreachable() if isinstance(error, Gone) else _from_error(error), exchange)
+            await self._refuse(lost_engine() if isinstance(error, Gone) else _from_error(error), exchange)
         except Exception:
             LOG.exception("guard: %s failed", exchange.route.operation)
             if exchange.answered or self.lost:

@@ -21,6 +21,7 @@ UNREACHABLE: Final = (
     "hostadmin: the Docker Engine does not answer now; nothing was done. Try again shortly, "
     "or ask an administrator to run `hostadmin doctor`"
 )
+LOST: Final = "hostadmin: the Docker Engine was lost in the middle of this: look whether it was done, then try again"
 UPGRADE: Final = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
 SWITCHING: Final = 101
 
@@ -28,6 +29,11 @@ SWITCHING: Final = 101
 def unreachable() -> Refusal:
     """Return the 503 for an engine that cannot be reached; nothing was done."""
     return Refusal(503, UNREACHABLE, RULE_ENGINE, recorded=False)
+
+
+def lost_engine() -> Refusal:
+    """Return the 503 for an engine that was lost while it worked on a request: nobody knows what it did."""
+    return Refusal(503, LOST, RULE_ENGINE, recorded=False)
 
 
 @dataclass(slots=True)

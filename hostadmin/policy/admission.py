@@ -5,6 +5,7 @@ members to one capability. Every function returns *all* violations as sentences.
 """
 
 from collections.abc import Callable
+from ipaddress import IPv4Network, ip_network
 from typing import Any, Final
 
 from hostadmin.core.labels import RESERVED_PREFIX
@@ -19,6 +20,8 @@ TMPFS_OPTIONS: Final = frozenset({"size", "mode", "uid", "gid", "nr_inodes"})
 TMPFS_FLAGS: Final = frozenset({"ro", "rw", "noexec", "exec", "nosuid", "nodev"})
 BIND_OPTIONS: Final = frozenset({"", "ro", "rw", "nocopy", "consistent", "cached", "delegated", "default", "private", "rprivate"})
 SHM_LIMIT: Final = 1 << 30
+PRIVATE: Final = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+WIDEST_PREFIX: Final = 16
 BILLION: Final = 1_000_000_000
 HOST_PATH: Final = (
     "host path {path!r}: directories of the host cannot be mounted; use a named volume (-v NAME:{target}) or copy with `docker cp`"
@@ -200,6 +203,25 @@ HOST_REVIEWS: Final[tuple[Callable[[dict[str, Any], Profile], list[str]], ...]] 
 )
 
 
-def admit_network(body: dict[str, Any]) -> list[str]:
-    """Return what a NetworkCreate body violates."""
-    return find_reserved_labels(body.get("Labels"))
+def admit_network(body: dict[str, Any], host_subnets: list[IPv4Network]) -> list[str]:
+    """Return what a NetworkCreate body violates.
+
+    A bridge takes its subnet's addresses away from the host: a subnet must be private, at most a /16, and none
+    that the host itself reaches.
+    """
+    found = find_reserved_labels(body.get("Labels"))
+    for config in (body.get("IPAM") or {}).get("Config", []):
+        found += [text for key in ("Subnet", "IPRange") if config.get(key) and (text := _subnet_violation(config[key], host_subnets))]
+    return found
+
+
+def _subnet_violation(text: str, host_subnets: list[IPv4Network]) -> str | None:
+    try:
+        subnet = ip_network(text, strict=False)
+    except ValueError:
+        return f"subnet {text!r}: not an address range"
+    if not isinstance(subnet, IPv4Network) or not any(subnet.subnet_of(p) for p in PRIVATE) or subnet.prefixlen < WIDEST_PREFIX:
+        return f"subnet {text}: it must lie in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 and be at most a /{WIDEST_PREFIX}"
+    if any(subnet.overlaps(other) for other in host_subnets):
+        return f"subnet {text}: the host itself reaches addresses in it; choose another one"
+    return None

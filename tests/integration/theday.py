@@ -340,7 +340,7 @@ AFTERNOON: Final = (
     Section(
         "python flask webapp code",
         (
-            Step("mkdir -p ~/images; cd ~/images"),
+            Step("rm -rf ~/images; mkdir ~/images; cd ~/images"),
             Step(HELLO),
             Step("echo flask > requirements.txt"),
             Step(DOCKERFILE),

@@ -13,6 +13,7 @@ from hostadmin.guard.exchange import Exchange, error_message, passed_fields
 from hostadmin.guard.query import build_filters, check_keys
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.rules import containers, mounts, resolve
+from hostadmin.host.routes import host_subnets
 from hostadmin.policy import admission
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
@@ -57,7 +58,7 @@ async def create(x: Exchange) -> None:
     name = body.get("Name", "")
     if not mounts.VOLUME_NAME.fullmatch(name) or FULL_ID.fullmatch(name):
         raise malformed(f"invalid network name {name[:64]!r}")
-    violations = admission.admit_network(body)
+    violations = admission.admit_network(body, host_subnets())
     if violations:
         raise containers.refusal_of(x, "create this network", violations)
     request = new_id()
