@@ -6,7 +6,9 @@ direction ends on its own (``engine-api.md`` 1.7 S5, S6); there is no way back.
 """
 
 import asyncio
+import fcntl
 import select
+import termios
 from typing import Any, Final
 
 from hostadmin.guard.framing import HEAD_LIMIT, ChunkDecoder
@@ -14,6 +16,7 @@ from hostadmin.guard.refusal import malformed
 
 HIGH: Final = 512 * 1024
 READ_MAX: Final = 256 * 1024
+POLL_SECONDS: Final = 0.0005
 
 
 class Gone(ConnectionError):
@@ -207,6 +210,21 @@ class Channel(asyncio.Protocol):
         poll = select.poll()
         poll.register(sock.fileno(), 0)
         return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+    async def wait_until_read(self, seconds: float) -> None:
+        """Wait until the other end has read all that was written, at most so long.
+
+        A client that reads a stream past its HTTP library (docker-py) loses what it reads together with the
+        head; the kernel counts what lies unread in a Unix socket (unix(7), SIOCOUTQ).
+        """
+        end = self.loop.time() + seconds
+        unread = bytearray(4)
+        while not self.lost and not self.transport.is_closing() and self.loop.time() < end:
+            await asyncio.sleep(POLL_SECONDS)
+            if self.transport.get_write_buffer_size() == 0:
+                fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, unread)
+                if not any(unread):
+                    return
 
     # -- splice ----------------------------------------------------------------------------
 

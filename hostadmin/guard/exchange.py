@@ -38,6 +38,7 @@ PASSED_FIELDS: Final = {
     "x-docker-container-path-stat": "X-Docker-Container-Path-Stat",
 }
 RAW_STREAM: Final = "application/vnd.docker.raw-stream"
+HEAD_READ_SECONDS: Final = 0.25
 PHRASES: Final = {101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
 
 
@@ -236,6 +237,7 @@ class Exchange:
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n"
         self.client.write(head.encode("ascii"))
+        await self.client.wait_until_read(HEAD_READ_SECONDS)
         channel = self.upstream.take()
         self.client.splice(channel)
         return channel

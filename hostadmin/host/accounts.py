@@ -141,11 +141,16 @@ class Accounts(AccountFiles):
         found = self.find_local(login)
         _expect(found is not None and found.comment == comment_of(name), f"The comment of {login} has not changed.")
 
+    def expires(self, login: str, last_day: date | None) -> bool:
+        """Tell whether shadow has that last day of access."""
+        found = self.shadow(login)
+        return found is not None and found.expires_day == expiry_day(last_day)
+
     def set_expiry(self, login: str, last_day: date | None) -> None:
         """Set the last day on which an account may log in."""
-        if not self._expires(login, expiry_day(last_day)):
+        if not self.expires(login, last_day):
             self._tool(["usermod", "--expiredate", _expiry_argument(last_day), "--", login])
-            _expect(self._expires(login, expiry_day(last_day)), f"The expiry of {login} has not changed.")
+            _expect(self.expires(login, last_day), f"The expiry of {login} has not changed.")
 
     def is_locked(self, login: str) -> bool:
         """Tell whether neither a password nor any other way of logging in is left."""
@@ -161,7 +166,7 @@ class Accounts(AccountFiles):
     def is_unlocked(self, login: str, last_day: date | None) -> bool:
         """Tell whether the password (if there is one) opens the account until ``last_day``."""
         found = self.shadow(login)
-        return found is not None and not (found.locked and found.has_password) and self._expires(login, expiry_day(last_day))
+        return found is not None and not (found.locked and found.has_password) and self.expires(login, last_day)
 
     def unlock(self, login: str, last_day: date | None) -> None:
         """Undo ``lock``: the hash as it was, the expiry as given. Without a hash only the expiry changes."""
@@ -185,10 +190,6 @@ class Accounts(AccountFiles):
         if group in self.listed_in(login):
             self._tool(["usermod", "--remove", "--groups", group, "--", login])
             _expect(group not in self.listed_in(login), f"{login} is still in group {group!r} after usermod.")
-
-    def _expires(self, login: str, day: int | None) -> bool:
-        found = self.shadow(login)
-        return found is not None and found.expires_day == day
 
     def _tool(self, argv: list[str], *, stdin: str = "") -> None:
         """Run one shadow tool, nobody else's of ours beside it; wait for other writers of the account files."""

@@ -75,7 +75,8 @@ def check_no_mounts(home: str) -> None:
         Conflict: with the first mount point.
 
     """
-    prefix = f"{home.rstrip('/')}/"
+    home = os.path.realpath(home)  # the kernel names mount points by their real path
+    prefix = f"{home}/"
     for line in MOUNTS.read_text("utf-8", errors="surrogateescape").splitlines():
         point = line.split()[4].replace("\\040", " ")
         if point.startswith(prefix) or point == home:

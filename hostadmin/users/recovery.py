@@ -108,6 +108,8 @@ class Recovery:
         user = self._user(record)
         if user is None:
             return DONE, None
+        if user.state is not UserState.LOCKED:  # unlocked, or removed and made again, since: what is there now stays
+            return UNKNOWN, None
         if is_same(self.accounts, user):  # still whole: locked, and its objects may need the engine
             self.accounts.lock(user.login)
             return NOT_DONE, None
@@ -132,6 +134,15 @@ class Recovery:
 
     def _revoke(self, record: dict[str, Any]) -> Verdict:
         login = record["object_name"]
+        if self._given_since(record):
+            return UNKNOWN, None
         if self.accounts.find_local(login) is not None:
             self.accounts.remove_from_group(login, self.group)
         return (NOT_DONE if self.group in self.accounts.listed_in(login) else DONE), None
+
+    def _given_since(self, record: dict[str, Any]) -> bool:
+        """Tell whether access was given again, on record, after an action whose outcome could not be written."""
+        with self.database.read() as tx:
+            later = audit.list_records(tx, object_=record["object_name"], after_seq=record["seq"], limit=1000)
+        given = [r for r in later if r["object_name"] == record["object_name"] and r["stage"] == "outcome" and r["status"] == "ok"]
+        return any(r["action"] == Action.ACCESS_GRANT or "access" in r["detail"].get("steps", ()) for r in given)

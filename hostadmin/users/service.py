@@ -191,7 +191,7 @@ class Users:
             return self.show(login)
 
     def expire(self, actor: Actor, login: str) -> UserView:
-        """End an account's access now: yesterday was its last day.
+        """End an account's access now: yesterday was its last day; one that is over already keeps its last day.
 
         Raises:
             NotFound: there is none of that name.
@@ -200,12 +200,16 @@ class Users:
         """
         with self._context.of(login):
             user = self._context.get(login)
-            last = now().date() - timedelta(days=1)
+            yesterday = now().date() - timedelta(days=1)
+            last = min(user.expires or yesterday, yesterday)
             if user.managed:
                 self._context.require_same(user)
+            on_host = user.managed and user.state is UserState.ACTIVE
+            if last == user.expires and not (on_host and not self._context.accounts.expires(login, last)):
+                return self.show(login)
 
             def act() -> None:
-                if user.managed and user.state is UserState.ACTIVE:
+                if on_host:
                     self._context.accounts.set_expiry(login, last)
 
             entry = Entry(actor, Action.USER_SET, target_of(user), RULE, {"expires": str(last)})
@@ -313,6 +317,8 @@ class Users:
                 if is_same(self._context.accounts, user):
                     self._context.accounts.lock(login)
                     sessions.end(user.uid)
+                    if not keep_home and user.home:
+                        homes.check_no_mounts(user.home)  # again: until here the person could have made one
                 stayed = self._remove_objects(actor, user.id)
                 if stayed:
                     raise Failed(f"{login} was locked, but not removed: {'; '.join(stayed)}. Run it again.", key="user-remove")

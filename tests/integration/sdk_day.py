@@ -22,7 +22,7 @@ assert c1.attrs["NetworkSettings"]["IPAddress"].startswith("172.17.")
 code, output = c1.exec_run(["sh", "-c", "echo out; exit 3"])
 assert (code, output.strip()) == (3, b"out"), (code, output)
 code, (out, err) = c1.exec_run(["sh", "-c", "echo out; echo err >&2"], demux=True)
-assert (out, err) == (b"out\n", b"err\n")
+assert (out, err) == (b"out\n", b"err\n"), (code, out, err)
 assert client.containers.run("alpine", "echo hello", remove=True) == b"hello\n"
 try:
     client.containers.run("alpine", ["sh", "-c", "exit 5"], remove=True)

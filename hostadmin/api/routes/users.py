@@ -4,13 +4,22 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 
 from hostadmin.api.auth import Admin, Services
 from hostadmin.users.service import UNSET
 
 router = APIRouter()
-Day = Annotated[date, Field(strict=False)]
+
+
+def _iso(value: Any) -> Any:
+    """Take ``YYYY-MM-DD`` only: no numbers, no times (``accounts.md`` 2.4)."""
+    if value is None or (isinstance(value, str) and len(value) == len("2026-11-24")):
+        return value
+    raise ValueError("must be a date as YYYY-MM-DD")
+
+
+Day = Annotated[date, BeforeValidator(_iso)]
 
 
 class Closed(BaseModel):
