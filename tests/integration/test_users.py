@@ -388,6 +388,28 @@ def test_a_returning_user_is_the_same_account(bench: Bench) -> None:
     assert new.id != row.id
 
 
+def test_expire_ends_access_now(bench: Bench) -> None:
+    """The login is refused at once; again changes nothing; a day that is over already stays; `set` opens it again."""
+    bench.users.add(ADMIN, "ashu", password=PASSWORD)
+    yesterday = now().date() - timedelta(days=1)
+    first = bench.users.expire(ADMIN, "ashu")
+    assert (first.state, first.expires, list(first.drift)) == ("expired", yesterday.isoformat(), [])
+    assert not su("ashu", PASSWORD)
+    calls, records = len(bench.tools.calls), len(bench.records())
+    assert bench.users.expire(ADMIN, "ashu") == first
+    assert (len(bench.tools.calls), len(bench.records())) == (calls, records)
+    subprocess.run(["usermod", "--expiredate", "", "ashu"], check=True)
+    assert bench.users.expire(ADMIN, "ashu") == first
+    row = bench.row("ashu")
+    assert row is not None
+    long_ago = yesterday - timedelta(days=30)
+    bench.database.write(lambda tx: users.change(tx, row.id, expires=long_ago))
+    assert bench.users.expire(ADMIN, "ashu").expires == long_ago.isoformat()
+    assert not bench.users.show("ashu").drift
+    assert bench.users.set(ADMIN, "ashu", expires=None).state == "active"
+    assert su("ashu", PASSWORD)
+
+
 def test_dates(bench: Bench) -> None:
     """A past day and one beyond the files are refused; today is a last day."""
     today = now().date()
@@ -659,6 +681,30 @@ def test_a_mount_in_the_home_stops_the_removal(bench: Bench) -> None:
     bench.users.remove(ADMIN, "ashu")
 
 
+def test_a_mount_that_is_made_during_the_removal_stops_it(bench: Bench) -> None:
+    """Until its processes are ended, somebody may still mount something."""
+    bench.users.add(ADMIN, "ashu")
+    Path("/home/ashu/data").mkdir()
+
+    def mount(argv: list[str]) -> None:
+        if "--lock" in argv:
+            subprocess.run(["mount", "-t", "tmpfs", "none", "/home/ashu/data"], check=True)
+            Path("/home/ashu/data/precious").write_text("x")
+
+    bench.tools.before = mount
+    try:
+        with pytest.raises(Conflict, match="mounted"):
+            bench.users.remove(ADMIN, "ashu")
+        assert bench.users.show("ashu").state == "locked"
+        assert bench.removed_of == []
+        assert Path("/home/ashu/data/precious").exists()
+    finally:
+        subprocess.run(["umount", "/home/ashu/data"], check=True)
+    bench.tools.before = lambda _argv: None
+    bench.users.remove(ADMIN, "ashu")
+    assert mentions("ashu") == []
+
+
 def test_the_host_is_another_one_than_the_ledger_says(bench: Bench) -> None:
     """An account that was re-made by hand with another uid is never touched; the ledger's row can be removed."""
     bench.users.add(ADMIN, "ashu")
@@ -918,6 +964,52 @@ def test_a_home_that_was_there_survives_the_recovery(bench: Bench) -> None:
     assert bench.users.recover() == 1
     assert bench.accounts.find("ashu") is None
     assert Path("/home/ashu/mine").read_text() == "work"
+
+
+def lose_the_outcome(bench: Bench, act: Callable[[], object]) -> None:
+    """Do something whose outcome cannot be written (the disk is full): its intent stays open."""
+    working = bench.journal.outcome
+
+    def refuse(*_args: Any, **_more: Any) -> None:
+        raise Failed("The disk is full.")
+
+    bench.journal.outcome = refuse  # type: ignore[method-assign]
+    with pytest.raises(Failed, match="disk is full"):
+        act()
+    bench.journal.outcome = working  # type: ignore[method-assign]
+
+
+def test_the_recovery_leaves_what_was_settled_since(bench: Bench) -> None:
+    """A removal and a revocation without an outcome must not hit who came back, or got access again, before the next start."""
+    bench.users.add(ADMIN, "ashu", docker=True, password=PASSWORD)
+    row = bench.row("ashu")
+    lose_the_outcome(bench, lambda: bench.users.revoke(ADMIN, "ashu"))
+    assert bench.users.grant(ADMIN, "ashu").docker
+    lose_the_outcome(bench, lambda: bench.users.remove(ADMIN, "ashu"))
+    assert bench.users.show("ashu").state == "locked"
+    bench.users.remove(ADMIN, "ashu")
+    bench.users.add(ADMIN, "ashu", docker=True, password=PASSWORD)
+    back = bench.row("ashu")
+    assert row is not None
+    assert back is not None
+    assert back.id == row.id
+    bench.journal.boot = "the next start"
+    assert bench.users.recover() == 2
+    assert [r["status"] for r in bench.records("recovered")] == ["unknown", "unknown"]
+    view = bench.users.show("ashu")
+    assert (view.state, view.docker, list(view.drift)) == ("active", True, [])
+    assert su("ashu", PASSWORD)
+
+
+def test_a_revocation_without_an_outcome_is_finished(bench: Bench) -> None:
+    """Nobody gave access again: the next start takes it away, even if somebody put it back by hand."""
+    bench.users.add(ADMIN, "ashu", docker=True)
+    lose_the_outcome(bench, lambda: bench.users.revoke(ADMIN, "ashu"))
+    subprocess.run(["usermod", "-aG", "docker", "ashu"], check=True)
+    bench.journal.boot = "the next start"
+    assert bench.users.recover() == 1
+    assert bench.records("recovered")[-1]["status"] == "done"
+    assert not bench.users.show("ashu").docker
 
 
 def test_ctrl_c_does_not_reach_a_tool() -> None:

@@ -72,6 +72,16 @@ def test_mounts_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         homes.check_no_mounts("/home/ashu")
 
 
+def test_a_mount_below_a_root_that_is_a_symlink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "srv").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "srv")
+    table = tmp_path / "mountinfo"
+    table.write_text(f"4 1 0:4 / {tmp_path}/srv/ashu/data rw - x x rw\n")
+    monkeypatch.setattr(homes, "MOUNTS", table)
+    with pytest.raises(Conflict, match="data"):
+        homes.check_no_mounts(str(tmp_path / "home" / "ashu"))
+
+
 def test_owners(tmp_path: Path) -> None:
     assert homes.owners(str(tmp_path)) == set()
     (tmp_path / "dangling").symlink_to("/nowhere")
