@@ -1,6 +1,8 @@
 """What a student must not reach: each attack with its legitimate twin, judged at the engine and the host."""
 
+import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -317,21 +319,45 @@ def test_load_cannot_move_anothers_tag(room: Room) -> None:
         assert room.engine.eye.get(f"/images/{tag}/json")["Id"] == image, tag
 
 
-def test_root_in_a_container_is_not_root(room: Room) -> None:
-    """A process of a container that reaches the guard's socket is that container's owner, at most."""
-    pid = room.engine.eye.container("ashuc1")["State"]["Pid"]
-    root_of = f"/proc/{pid}/root"
-    shell = Terminal("root")
-    try:
-        done = shell.type(f"mkdir -p {root_of}/run/h && mount --bind /run {root_of}/run/h; ls {root_of}/run/h | head -3")
-        if done.code != 0:
-            pytest.skip("cannot give the container the socket on this host")
-        nc = r"printf 'GET /v1.41/containers/json?all=1 HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n' | nc local:/run/h/docker.sock"
-        seen = shell.type(f'nsenter -t {pid} -a sh -c "{nc}"').output
-        assert "devc1" not in seen, seen
-    finally:
-        shell.type(f"umount {root_of}/run/h")
-        shell.close()
+_INSIDE = """
+import os, socket, sys
+pid, path, request = sys.argv[1:]
+for line in open(f"/proc/{pid}/cgroup"):
+    number, names, place = line.rstrip().split(":", 2)
+    mounts = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if number == "0" else (f"/sys/fs/cgroup/{names.removeprefix('name=')}",)
+    for mount in mounts:
+        if os.path.exists(f"{mount}{place}/cgroup.procs"):
+            open(f"{mount}{place}/cgroup.procs", "w").write(str(os.getpid()))
+            break
+s = socket.socket(socket.AF_UNIX); s.connect(path)
+s.sendall(f"{request} HTTP/1.1\\r\\nHost: d\\r\\nConnection: close\\r\\n\\r\\n".encode())
+while data := s.recv(65536):
+    sys.stdout.buffer.write(data)
+"""
+
+
+def test_root_in_a_container_is_its_owner_and_nothing_more(room: Room) -> None:
+    """Uid 0 in a container's cgroup acts as that container's owner; in a bare pid namespace as nobody."""
+
+    def ask(request: str) -> str:
+        pid = str(room.engine.eye.container("ashuc1")["State"]["Pid"])
+        argv = ["/usr/bin/python3", "-c", _INSIDE, pid, room.ashu.socket, request]
+        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout
+
+    listed = ask("GET /v1.41/containers/json?all=1")
+    assert listed.startswith("HTTP/1.1 200"), listed
+    assert "ashuc1" in listed
+    assert "devc1" not in listed
+    assert ask("DELETE /v1.41/containers/devc1?force=1").startswith("HTTP/1.1 404")
+    assert "devc1" in room.engine.eye.containers().values()
+    assert ask("POST /v1.41/swarm/init").startswith("HTTP/1.1 503")
+    actors = room.hostadmin.rows("select actor_login, actor from audit_records where action = 'container.remove' order by seq desc limit 1")
+    assert actors[0][0] == "ashu"
+    assert json.loads(actors[0][1])["container"] == room.engine.eye.container("ashuc1")["Id"]
+    bare = ["unshare", "--pid", "--fork", "/usr/bin/python3", "-c", _INSIDE, "self", room.ashu.socket, "GET /v1.41/containers/json"]
+    refused = subprocess.run(bare, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert refused.startswith("HTTP/1.1 403"), refused
+    assert "cannot be told" in refused
 
 
 def test_revoked_at_once_in_open_shells_and_streams(room: Room) -> None:
