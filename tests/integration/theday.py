@@ -396,7 +396,7 @@ EVENING: Final = (
             Step("docker restart -t 0 %me%c1", shows=("^%me%c1$",)),
             Step("docker kill %me%c1", shows=("^%me%c1$",)),
             Step("docker start %me%c1", shows=("^%me%c1$",)),
-            Step("docker top %me%c1", shows=("PID", "sh")),
+            Step("docker top %me%c1", shows=("PID", "sh"), within=10),
             Step("docker stats --no-stream %me%c1", shows=("%me%c1", r"\d%")),
             Step("docker run -d --name %me%w1 alpine sh -c 'exit 3'"),
             Step("docker wait %me%w1", shows=("^3$",)),
