@@ -112,7 +112,11 @@ class SocketCloser:
         self._thread = threading.Thread(target=self._watch, name="engine-socket", daemon=True)
 
     def start(self) -> None:
-        """Close it now, and again whenever it is made anew."""
+        """Close it now, and again whenever it is made anew; another one that an earlier run has closed is put back."""
+        with self.database.read() as tx:
+            before = facts.get(tx, ENGINE_SOCKET_FACT)
+        if before and not (self.wanted and before.get("path") == self.path):
+            self.put_back()
         if self.wanted:
             self._ensure_closed()
             self._thread.start()
@@ -127,10 +131,11 @@ class SocketCloser:
             before = facts.get(tx, ENGINE_SOCKET_FACT)
         if not before:
             return
-        entry = Entry(system_actor("system"), Action.ENGINE_SOCKET_OPEN, Target("socket", None, self.path), "close_socket", before)
+        path = before.get("path", self.path)
+        entry = Entry(system_actor("system"), Action.ENGINE_SOCKET_OPEN, Target("socket", None, path), "close_socket", before)
         intent = self.journal.intent(entry)
         with contextlib.suppress(OSError):
-            engine_socket.put(self.path, SocketState(**before))
+            engine_socket.put(path, SocketState(before["uid"], before["gid"], before["mode"]))
         self.journal.outcome(intent, "ok", also=lambda tx: facts.put(tx, ENGINE_SOCKET_FACT, None))
 
     def _watch(self) -> None:
@@ -140,12 +145,11 @@ class SocketCloser:
 
     def _ensure_closed(self) -> None:
         found = engine_socket.look(self.path)
-        if found is None or found == CLOSED:
+        if found is None or found.root_only:
             return
-        entry = Entry(
-            system_actor("system"), Action.ENGINE_SOCKET_CLOSE, Target("socket", None, self.path), "close_socket", found.as_dict()
-        )
-        intent = self.journal.intent(entry, also=lambda tx: facts.put(tx, ENGINE_SOCKET_FACT, found.as_dict()))
+        before = {"path": self.path, **found.as_dict()}
+        entry = Entry(system_actor("system"), Action.ENGINE_SOCKET_CLOSE, Target("socket", None, self.path), "close_socket", before)
+        intent = self.journal.intent(entry, also=lambda tx: facts.put(tx, ENGINE_SOCKET_FACT, before))
         engine_socket.put(self.path, CLOSED)
         self.journal.outcome(intent, "ok")
 

@@ -21,6 +21,11 @@ from hostadmin.store import health
 API_LOWEST: Final = (1, 41)
 DISK_WARN: Final = 0.10
 DISK_FAIL_BYTES: Final = 64 << 20
+POOLS_WARN: Final = 0.8
+DEFAULT_POOLS: Final[tuple[dict[str, Any], ...]] = (  # moby libnetwork/ipamutils: what an engine has that was given none
+    *({"Base": f"172.{n}.0.0/16", "Size": 16} for n in range(17, 32)),
+    {"Base": "192.168.0.0/16", "Size": 20},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ def examine(settings: Settings) -> list[Finding]:
     A service that runs says itself which sockets and database it uses: `make run` chooses them.
     """
     settings = _as_it_runs(settings)
-    checks = (_engine, _engine_socket, _guard, _service, _processes, _group, _database, _disk, _cgroups)
+    checks = (_engine, _engine_socket, _pools, _guard, _service, _processes, _group, _users, _database, _disk, _cgroups)
     found = []
     for check in checks:
         try:
@@ -64,6 +69,7 @@ def _as_it_runs(settings: Settings) -> Settings:
 
 
 def _engine(settings: Settings) -> Finding:
+    _may_connect(settings.engine.socket)
     try:
         version = Engine(settings.engine.socket).version()
     except HostadminError:
@@ -72,6 +78,17 @@ def _engine(settings: Settings) -> Finding:
     if api < API_LOWEST:
         return Finding("fail", "engine", f"API {version['ApiVersion']} is older than 1.41: install Docker 20.10 or newer")
     return Finding("ok", "engine", f"Docker {version['Version']}, API {version['ApiVersion']}")
+
+
+def _may_connect(path: str) -> None:
+    """Check that the caller may connect to a socket.
+
+    Raises:
+        PermissionError: it is somebody else's.
+
+    """
+    if Path(path).exists() and not os.access(path, os.W_OK):
+        raise PermissionError(path)
 
 
 def _engine_socket(settings: Settings) -> Finding:
@@ -84,6 +101,22 @@ def _engine_socket(settings: Settings) -> Finding:
     return Finding(
         level, "engine socket", f"{settings.engine.socket} has mode {state.mode:04o}: people can go past the guard; run `hostadmin serve`"
     )
+
+
+def _pools(settings: Settings) -> Finding:
+    """How many networks the engine's address pools still have room for; each bridge takes one range."""
+    _may_connect(settings.engine.socket)
+    engine = Engine(settings.engine.socket)
+    try:
+        pools = engine.info().get("DefaultAddressPools") or DEFAULT_POOLS
+        used = sum(n["Driver"] == "bridge" for n in engine.list_networks())
+    except HostadminError:
+        return Finding("warn", "address pools", "cannot be told: the engine does not answer")
+    room = sum(2 ** max(p["Size"] - int(p["Base"].partition("/")[2]), 0) for p in pools)
+    text = f"{used} bridge networks, room for about {room}"
+    if used >= room * POOLS_WARN:
+        return Finding("warn", "address pools", f"{text}: remove unused networks, or give the engine more default-address-pools")
+    return Finding("ok", "address pools", text)
 
 
 def _ask(path: str, target: str) -> tuple[int | None, dict[str, Any]]:
@@ -147,6 +180,19 @@ def _group(settings: Settings) -> Finding:
     return Finding("ok", "group", f"{settings.guard.group}: {len(entry.gr_mem)} members")
 
 
+def _users(settings: Settings) -> Finding:
+    """Whether the host's accounts are as the ledger says; the service knows."""
+    status, answer = _ask(settings.api.socket, "/api/v1/users")
+    if status == 403:
+        raise PermissionError(settings.api.socket)
+    if status != 200:
+        return Finding("warn", "users", "cannot be told: the service does not answer")
+    drifted = [u["login"] for u in answer["items"] if u["drift"]]
+    if drifted:
+        return Finding("warn", "users", f"differ from the host: {', '.join(drifted)}; `hostadmin user show LOGIN` says how")
+    return Finding("ok", "users", f"{len(answer['items'])} accounts, as the host has them")
+
+
 def _database(settings: Settings) -> Finding:
     path = health.path_of(settings.store.url)
     if not Path(path).exists():
@@ -154,6 +200,8 @@ def _database(settings: Settings) -> Finding:
     damage = health.find_damage(settings.store.url)
     if damage is not None:
         return Finding("fail", "database", f"{path} is damaged ({damage}): stop hostadmin and restore a backup")
+    if not os.access(path, os.W_OK) or not os.access(Path(path).parent, os.W_OK):
+        return Finding("fail", "database", f"{path} cannot be written: changes will be refused; is its file system mounted read-only?")
     return Finding("ok", "database", f"{path}, {health.version()}")
 
 

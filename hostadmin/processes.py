@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hostadmin.core.errors import Failed, HostadminError
+from hostadmin.core.errors import Failed, HostadminError, Invalid
+from hostadmin.host.sockets import answers
 from hostadmin.settings import Settings
 
 LOG = logging.getLogger("hostadmin")
 EXIT_BUSY: Final = 75
 PR_SET_PDEATHSIG: Final = 1
+LIBC: Final = ctypes.CDLL(None)
 QUICK_DEATH_SECONDS: Final = 1.0
 BACKOFF_SECONDS: Final = (0.1, 0.5, 1, 2, 5)
 STOP_SECONDS: Final = 10
@@ -43,11 +45,17 @@ def take_role(settings: Settings, role: str) -> int:
 
     Raises:
         AlreadyRunning: somebody has it.
+        Failed: the caller may not write there.
+        Invalid: the guard would take the engine's own socket away.
 
     """
+    check_sockets(settings)
     database = Path(settings.store.url.removeprefix("sqlite:///"))
-    database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(f"{database}.{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(f"{database}.{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Failed(f"Cannot start on {database} ({error.strerror}): run `hostadmin {role}` as root.", key="database-folder") from error
     for _ in range(20):  # a killed predecessor's children may need a moment
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,6 +64,21 @@ def take_role(settings: Settings, role: str) -> int:
         else:
             return fd
     raise AlreadyRunning(f"A hostadmin {role} runs already on {database}; nothing was started.")
+
+
+def check_sockets(settings: Settings) -> None:
+    """Check that no two of the sockets are one file: whoever binds second removes the first one's.
+
+    Raises:
+        Invalid: with the two keys.
+
+    """
+    sockets = {"engine.socket": settings.engine.socket, "guard.socket": settings.guard.socket, "api.socket": settings.api.socket}
+    seen: dict[str, str] = {}
+    for key, path in sockets.items():
+        other = seen.setdefault(os.path.realpath(path), key)
+        if other != key:
+            raise Invalid(f"Refused configuration: {key} and {other} are the same socket {path}; nothing was started.", key="configuration")
 
 
 def run_guard(settings: Settings) -> None:
@@ -104,13 +127,17 @@ def run_service(settings: Settings) -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One supervised process."""
+    """One supervised process; ``None`` where it could not be started."""
 
     role: str
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | None"
     started: float
     quick_deaths: int = 0
     restart_at: float = field(default=0.0)
+
+    def code(self) -> int | str | None:
+        """Return how it ended, ``None`` while it runs."""
+        return self.process.poll() if self.process else "none: it could not be started"
 
 
 def serve(settings: Settings, config: str | None) -> int:
@@ -145,12 +172,19 @@ def serve(settings: Settings, config: str | None) -> int:
 def _start(role: str, config: str | None) -> Child:
     argv = [sys.executable, "-m", "hostadmin", role, *(["--config", config] if config else [])]
     argv[0:3] = [str(Path(sys.executable).with_name("hostadmin"))] if Path(sys.executable).with_name("hostadmin").exists() else argv[0:3]
-    process = subprocess.Popen(argv, preexec_fn=_die_with_parent, start_new_session=True)  # noqa: PLW1509  # before any thread
+    supervisor = os.getpid()
+
+    def die_with_parent() -> None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != supervisor:  # it died before the line above
+            os._exit(EXIT_BUSY)
+
+    try:
+        process = subprocess.Popen(argv, preexec_fn=die_with_parent, start_new_session=True)  # noqa: PLW1509  # nothing but a system call
+    except OSError as error:  # no memory, no process ids: it will pass
+        LOG.warning("%s cannot be started now: %s", role, error)
+        process = None
     return Child(role, process, time.monotonic())
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _supervise(children: list[Child], stopping: list[int], config: str | None, settings: Settings) -> None:
@@ -158,11 +192,11 @@ def _supervise(children: list[Child], stopping: list[int], config: str | None, s
     ready = False
     while not stopping:
         time.sleep(0.1)
-        if not ready and Path(settings.guard.socket).is_socket() and Path(settings.api.socket).is_socket():
+        if not ready and answers(settings.guard.socket) and answers(settings.api.socket):
             ready = True
             print("ready", flush=True)  # noqa: T201
         for index, child in enumerate(children):
-            code = child.process.poll()
+            code = child.code()
             if code is None:
                 continue
             if not child.restart_at:
@@ -178,26 +212,29 @@ def _supervise(children: list[Child], stopping: list[int], config: str | None, s
 
 
 def _stop(children: list[Child]) -> None:
-    for child in children:
+    running = [child.process for child in children if child.process]
+    for process in running:
         with contextlib.suppress(ProcessLookupError):
-            child.process.terminate()
+            process.terminate()
     deadline = time.monotonic() + STOP_SECONDS
-    for child in children:
+    for process in running:
         try:
-            child.process.wait(max(deadline - time.monotonic(), 0.1))
+            process.wait(max(deadline - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()
+            process.kill()
+            process.wait()
 
 
 def _announce(settings: Settings) -> None:
-    """Say in a few lines what is where."""
+    """Say in a few lines what is where, and what to type next."""
+    engine = "answers" if answers(settings.engine.socket) else "does not answer yet: hostadmin carries on as soon as it does"
     lines = [
         "hostadmin",
         f"  guard     {settings.guard.socket}   (what people reach; access: group {settings.guard.group!r})",
-        f"  engine    {settings.engine.socket}",
+        f"  engine    {settings.engine.socket}   ({engine})",
         f"  API       {settings.api.socket}",
         f"  database  {settings.store.url.removeprefix('sqlite:///')}",
+        "  next      hostadmin user add LOGIN --docker;  hostadmin doctor",
     ]
     if settings.api.listen:
         lines.append(f"  note      [api] listen = {settings.api.listen!r} is not served yet: the API is on its Unix socket only")

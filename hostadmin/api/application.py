@@ -1,5 +1,6 @@
 """The FastAPI application: routers, problems (RFC 9457), and the check of every request's permission."""
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
+BODY_MAX = 1 << 20  # audit.md 7.4
 
 
 def create_app(app: "App") -> FastAPI:
@@ -27,6 +29,7 @@ def create_app(app: "App") -> FastAPI:
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         redirect_slashes=False,
+        max_body_size=BODY_MAX,
     )
     api.state.services = app
     api.include_router(system.bare)
@@ -35,13 +38,14 @@ def create_app(app: "App") -> FastAPI:
     api.add_exception_handler(HostadminError, _known)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(Exception, _unknown)
     return api
 
 
 def problem(status: int, key: str, detail: str, **members: Any) -> JSONResponse:
     """Return an RFC 9457 problem."""
     body = {"type": f"urn:hostadmin:{key}", "title": key.replace("-", " "), "status": status, "detail": detail, **members}
-    return JSONResponse(body, status, {"Cache-Control": "no-store"}, PROBLEM)
+    return JSONResponse(body, status, media_type=PROBLEM)
 
 
 def _known(_request: Request, error: Exception) -> JSONResponse:
@@ -59,4 +63,10 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
-    return problem(error.status_code, "http", str(error.detail))
+    key = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return problem(error.status_code, key, f"{error.detail}: the API's endpoints are in {PREFIX}/openapi.json.")
+
+
+def _unknown(_request: Request, _error: Exception) -> JSONResponse:
+    """Say nothing of the cause: it is in the service's log."""
+    return problem(500, "failed", "The service failed at this; its log says why. What was begun is in `hostadmin audit list`.")

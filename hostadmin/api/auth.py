@@ -1,28 +1,16 @@
-"""Who calls the API, and may they: identity from the socket, permission from one table.
+"""Who calls the API: identity from the socket; whether they may: the table of ``permissions``."""
 
-``ADMIN`` is root on the host itself; ``SELF`` is anybody who has an account in the ledger, or is a member of
-the group, and then sees only what is theirs.
-"""
-
-from enum import Enum
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
+from hostadmin.api.permissions import PERMISSIONS, Permission
 from hostadmin.core.errors import Forbidden
 from hostadmin.core.values import Actor
 from hostadmin.host import accounts
 from hostadmin.host.peers import Peer
 
 VIA: Final = "api-unix"
-
-
-class Permission(Enum):
-    """What an endpoint asks for."""
-
-    ADMIN = "admin"
-    SELF = "self"
-    ANYBODY = "anybody"
 
 
 def services(request: Request) -> Any:
@@ -49,34 +37,23 @@ def actor_of(request: Request) -> Actor:
     )
 
 
-def admin(request: Request) -> Actor:
-    """Return the caller if they are root on the host.
+def permitted(request: Request) -> Actor:
+    """Return the caller if the endpoint is for them; an endpoint that is not in the table is for nobody.
 
     Raises:
         Forbidden: with what to do instead.
 
     """
     actor = actor_of(request)
-    if not actor.admin:
+    wanted = PERMISSIONS.get(request.scope["route"].operation_id)
+    if wanted is not Permission.SELF and not (wanted is Permission.ADMIN and actor.admin):
         raise Forbidden(
             "This is for the administrator: run it as root (sudo) on the host. Your own things: `hostadmin me`.", key="not-admin"
         )
-    return actor
-
-
-def myself(request: Request) -> Actor:
-    """Return the caller if they are somebody on this host.
-
-    Raises:
-        Forbidden: nobody knows that caller.
-
-    """
-    actor = actor_of(request)
-    if actor.login is None:
+    if actor.login is None and not actor.admin:
         raise Forbidden("Who is calling cannot be told: call from a login on the host.", key="unknown-caller")
     return actor
 
 
 Services = Annotated[Any, Depends(services)]
-Admin = Annotated[Actor, Depends(admin)]
-Myself = Annotated[Actor, Depends(myself)]
+Caller = Annotated[Actor, Depends(permitted)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hostadmin.cli.output import clean, show_json
+from hostadmin.cli.output import clean, pairs, show_json
 from hostadmin.cli.users import JSON
 
 FOLLOW_SECONDS = 0.5
@@ -61,10 +61,16 @@ def list_records(
 
 @audit.command()
 @click.argument("seq", type=int)
+@JSON
 @click.pass_obj
-def show(context: Any, seq: int) -> None:
+def show(context: Any, seq: int, as_json: bool) -> None:
     """Show one record."""
-    show_json(context.api.call("GET", "audit", str(seq)))
+    record = context.api.call("GET", "audit", str(seq))
+    if as_json:
+        show_json(record)
+        return
+    for key, value in record.items():
+        pairs([(key, None)] + [(f"  {k}", v) for k, v in value.items()] if isinstance(value, dict) and value else [(key, value)])
 
 
 @audit.command()

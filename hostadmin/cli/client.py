@@ -6,7 +6,7 @@ import socket
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from hostadmin.core.errors import HostadminError, Unavailable
+from hostadmin.core.errors import HostadminError, Invalid, Unavailable
 
 TIMEOUT_SECONDS = 120
 
@@ -37,13 +37,16 @@ class Client:
 
         Raises:
             ApiError: the API's own problem.
+            Invalid: an empty segment.
             Unavailable: nobody answers on the socket.
 
         """
-        target = "/api/v1/" + "/".join(quote(s, safe=":") for s in segments)
+        if not all(segments):
+            raise Invalid("Refused an empty name: say which one.", key="empty-name")
+        target = "/api/v1/" + "/".join(quote(s, safe=":", errors="surrogateescape") for s in segments)
         known = {k: v for k, v in query.items() if v is not None}
         if known:
-            target += "?" + urlencode(known)
+            target += "?" + urlencode(known, errors="surrogateescape")
         data = json.dumps(body).encode() if body is not None else None
         connection = _Connection(self.path)
         try:
@@ -57,9 +60,15 @@ class Client:
             ) from error
         finally:
             connection.close()
-        value = json.loads(raw) if raw else None
         if answer.status >= 400:
-            raise ApiError(
-                (value or {}).get("detail", f"status {answer.status}"), key=(value or {}).get("type", "").rpartition(":")[2] or "failed"
-            )
-        return value
+            raise _problem(answer.status, raw)
+        return json.loads(raw) if raw else None
+
+
+def _problem(status: int, raw: bytes) -> ApiError:
+    """Return the API's problem as an error; also what is none, from whoever answers on that socket."""
+    try:
+        found = json.loads(raw)
+        return ApiError(str(found["detail"]), key=str(found["type"]).rpartition(":")[2])
+    except (ValueError, TypeError, KeyError):
+        return ApiError(f"The service answers {status}: {raw[:200].decode('utf-8', 'replace')}", key="failed")

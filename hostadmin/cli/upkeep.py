@@ -78,7 +78,7 @@ def run_cleanup(context: Any, job: str, plan_id: str | None, yes: bool, as_json:
     if plan_id is None:
         plan = context.api.call("POST", "cleanup", job, "plan")
         plan_id = plan["id"]
-        if not yes:
+        if plan["items"] and not yes:
             _print_plan(plan)
             click.confirm("Remove them?", abort=True)
     done = context.api.call("POST", "cleanup", job, "run", body={"plan": plan_id})

@@ -18,6 +18,11 @@ class SocketState:
         """Return the state for the database."""
         return {"uid": self.uid, "gid": self.gid, "mode": self.mode}
 
+    @property
+    def root_only(self) -> bool:
+        """Whether nobody but root can connect (an engine that makes its socket begins like that)."""
+        return self.uid == 0 and not self.mode & 0o077
+
 
 CLOSED = SocketState(0, 0, 0o600)
 

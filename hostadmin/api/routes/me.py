@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from hostadmin.api.auth import Myself, Services
+from hostadmin.api.auth import Caller, Services
 from hostadmin.api.routes.users import page
 from hostadmin.core.errors import NotFound
 from hostadmin.core.values import Kind
@@ -14,7 +14,7 @@ router = APIRouter()
 
 
 @router.get("/me", operation_id="me.whoami")
-def whoami(actor: Myself, app: Services) -> dict[str, Any]:
+def whoami(actor: Caller, app: Services) -> dict[str, Any]:
     """Say who one is here, and what one may do."""
     with app.database.read() as tx:
         user = users.find_login(tx, actor.login or "")
@@ -32,7 +32,7 @@ def whoami(actor: Myself, app: Services) -> dict[str, Any]:
 
 
 @router.get("/me/{kind}", operation_id="me.objects")
-def mine(kind: str, actor: Myself, app: Services) -> dict[str, Any]:
+def mine(kind: str, actor: Caller, app: Services) -> dict[str, Any]:
     """List one's own containers, networks, volumes or images."""
     known = {f"{k}s": k for k in Kind}
     if kind not in known:

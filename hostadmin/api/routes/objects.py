@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from hostadmin.api.auth import Admin, Services
+from hostadmin.api.auth import Caller, Services
 from hostadmin.api.routes.users import Closed, page
 from hostadmin.core.values import Kind
 
@@ -22,16 +22,16 @@ def _add(kind: Kind) -> None:
     """Add the endpoints of one kind."""
     path = f"/{kind}s"
 
-    def list_objects(_actor: Admin, app: Services, owner: str | None = None) -> dict[str, Any]:
+    def list_objects(_actor: Caller, app: Services, owner: str | None = None) -> dict[str, Any]:
         return page(app.objects.list(kind, owner=owner))
 
-    def show(ref: str, _actor: Admin, app: Services) -> dict[str, Any]:
+    def show(ref: str, _actor: Caller, app: Services) -> dict[str, Any]:
         return dict(app.objects.show(kind, ref))
 
-    def remove(ref: str, actor: Admin, app: Services) -> None:
+    def remove(ref: str, actor: Caller, app: Services) -> None:
         app.objects.remove(actor, kind, ref)
 
-    def set_owner(ref: str, body: Owner, actor: Admin, app: Services) -> dict[str, Any]:
+    def set_owner(ref: str, body: Owner, actor: Caller, app: Services) -> dict[str, Any]:
         return dict(app.objects.set_owner(actor, kind, ref, body.login))
 
     rows: tuple[tuple[str, str, str, Callable[..., Any], int], ...] = (

@@ -1,30 +1,45 @@
 """`/audit`, `/policies`, and the health of the service."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AfterValidator
 
-from hostadmin.api.auth import Admin, Services
+from hostadmin.api.auth import Caller, Services
 from hostadmin.api.routes.users import page
+from hostadmin.core.clock import parse_timestamp, timestamp
 from hostadmin.core.errors import HostadminError, NotFound
 from hostadmin.store import audit, users
 
 router = APIRouter()
 bare = APIRouter()
 LIMIT = 1000
+SEQ_MAX = 2**63 - 1  # SQLite's largest integer
+
+
+def _moment(text: str) -> str:
+    """Return a time as the records write it, so that the two compare as text."""
+    try:
+        return timestamp(parse_timestamp(text))
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time as 2026-11-24, 2026-11-24T09:00 or 2026-11-24T09:00:00Z") from None
+
+
+Seq = Annotated[int, Query(ge=0, le=SEQ_MAX)]
+Moment = Annotated[str, AfterValidator(_moment)]
 
 
 @router.get("/audit", operation_id="audit.list")
 def list_audit(
-    _actor: Admin,
+    _actor: Caller,
     app: Services,
     actor: str | None = None,
     action: str | None = None,
     object: str | None = None,  # noqa: A002  # the name in every face
-    since: str | None = None,
+    since: Moment | None = None,
     decision: str | None = None,
-    after: int | None = None,
-    before: int | None = None,
+    after: Seq | None = None,
+    before: Seq | None = None,
     limit: int = 100,
 ) -> dict[str, Any]:
     """List records: the newest, or those after a ``seq`` (to follow), or before one (to page back)."""
@@ -44,7 +59,7 @@ def list_audit(
 
 
 @router.get("/audit/{seq}", operation_id="audit.show")
-def show_audit(seq: int, _actor: Admin, app: Services) -> dict[str, Any]:
+def show_audit(seq: Annotated[int, Path(ge=1, le=SEQ_MAX)], _actor: Caller, app: Services) -> dict[str, Any]:
     """Show one record."""
     with app.database.read() as tx:
         found = audit.get(tx, seq)
@@ -54,13 +69,13 @@ def show_audit(seq: int, _actor: Admin, app: Services) -> dict[str, Any]:
 
 
 @router.get("/policies", operation_id="policy.list")
-def list_policies(_actor: Admin, app: Services) -> dict[str, Any]:
+def list_policies(_actor: Caller, app: Services) -> dict[str, Any]:
     """List the profiles in force."""
     return page([{**p.as_dict(), "default": p.name == app.profiles.default} for p in app.profiles.by_name.values()])
 
 
 @router.get("/policies/of/{login}", operation_id="policy.show")
-def show_policy(login: str, _actor: Admin, app: Services) -> dict[str, Any]:
+def show_policy(login: str, _actor: Caller, app: Services) -> dict[str, Any]:
     """Show the profile that holds for an account."""
     with app.database.read() as tx:
         user = users.find_login(tx, login)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 
-from hostadmin.api.auth import Admin, Services
+from hostadmin.api.auth import Caller, Services
 from hostadmin.users.service import UNSET
 
 router = APIRouter()
@@ -59,13 +59,13 @@ def page(items: list[Any]) -> dict[str, Any]:
 
 
 @router.get("/users", operation_id="user.list")
-def list_users(_actor: Admin, app: Services) -> dict[str, Any]:
+def list_users(_actor: Caller, app: Services) -> dict[str, Any]:
     """List all accounts."""
     return page([u.as_dict() for u in app.users.list()])
 
 
 @router.post("/users", operation_id="user.add", status_code=201)
-def add_user(body: NewUser, actor: Admin, app: Services) -> dict[str, Any]:
+def add_user(body: NewUser, actor: Caller, app: Services) -> dict[str, Any]:
     """Make an account."""
     password = body.password.get_secret_value() if body.password else None
     view = app.users.add(
@@ -75,61 +75,61 @@ def add_user(body: NewUser, actor: Admin, app: Services) -> dict[str, Any]:
 
 
 @router.get("/users/{login}", operation_id="user.show")
-def show_user(login: str, _actor: Admin, app: Services) -> dict[str, Any]:
+def show_user(login: str, _actor: Caller, app: Services) -> dict[str, Any]:
     """Show an account."""
     return dict(app.users.show(login).as_dict())
 
 
 @router.patch("/users/{login}", operation_id="user.set")
-def set_user(login: str, body: UserChange, actor: Admin, app: Services) -> dict[str, Any]:
+def set_user(login: str, body: UserChange, actor: Caller, app: Services) -> dict[str, Any]:
     """Change an account."""
     expires = body.expires if "expires" in body.model_fields_set else UNSET
     return dict(app.users.set(actor, login, name=body.name, profile=body.profile, expires=expires).as_dict())
 
 
 @router.post("/users/{login}/expire", operation_id="user.expire")
-def expire_user(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+def expire_user(login: str, actor: Caller, app: Services) -> dict[str, Any]:
     """End an account's access now."""
     return dict(app.users.expire(actor, login).as_dict())
 
 
 @router.post("/users/{login}/lock", operation_id="user.lock")
-def lock_user(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+def lock_user(login: str, actor: Caller, app: Services) -> dict[str, Any]:
     """Lock an account."""
     return dict(app.users.lock(actor, login).as_dict())
 
 
 @router.post("/users/{login}/unlock", operation_id="user.unlock")
-def unlock_user(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+def unlock_user(login: str, actor: Caller, app: Services) -> dict[str, Any]:
     """Unlock an account."""
     return dict(app.users.unlock(actor, login).as_dict())
 
 
 @router.put("/users/{login}/password", operation_id="user.passwd", status_code=204)
-def set_password(login: str, body: Password, actor: Admin, app: Services) -> None:
+def set_password(login: str, body: Password, actor: Caller, app: Services) -> None:
     """Set an account's password."""
     app.users.passwd(actor, login, body.password.get_secret_value())
 
 
 @router.delete("/users/{login}", operation_id="user.remove", status_code=204)
-def remove_user(login: str, actor: Admin, app: Services, *, keep_home: bool = False) -> None:
+def remove_user(login: str, actor: Caller, app: Services, *, keep_home: bool = False) -> None:
     """Remove an account with everything it owns."""
     app.users.remove(actor, login, keep_home=keep_home)
 
 
 @router.get("/access", operation_id="access.list")
-def list_access(_actor: Admin, app: Services) -> dict[str, Any]:
+def list_access(_actor: Caller, app: Services) -> dict[str, Any]:
     """List who has access to the guard."""
     return page(app.users.access_list())
 
 
 @router.put("/access/{login}", operation_id="access.grant")
-def grant(login: str, actor: Admin, app: Services) -> dict[str, Any]:
+def grant(login: str, actor: Caller, app: Services) -> dict[str, Any]:
     """Give access."""
     return dict(app.users.grant(actor, login).as_dict())
 
 
 @router.delete("/access/{login}", operation_id="access.revoke", status_code=204)
-def revoke(login: str, actor: Admin, app: Services) -> None:
+def revoke(login: str, actor: Caller, app: Services) -> None:
     """Take access away, at once."""
     app.users.revoke(actor, login)

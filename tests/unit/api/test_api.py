@@ -3,15 +3,19 @@
 from types import SimpleNamespace
 
 import pytest
+from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from hostadmin.api.application import create_app
-from hostadmin.api.auth import admin, myself
+from hostadmin.api.application import BODY_MAX, create_app
+from hostadmin.api.auth import permitted
+from hostadmin.api.permissions import PERMISSIONS, Permission
+from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Entry, Journal, Target
+from hostadmin.core.values import system_actor
 from hostadmin.host.peers import Peer, Place
 
-ANYBODY = {"health.live", "health.ready"}
-SELF = {"me.whoami", "me.objects"}
+ADMIN_ONLY = {operation for operation, permission in PERMISSIONS.items() if permission is Permission.ADMIN}
 
 
 class Refusing:
@@ -52,12 +56,33 @@ def depends_on(route, function):
 
 
 def test_every_endpoint_has_a_permission():
+    """The table against the routes themselves: none is missing, none is too much, all but health ask it."""
     known = routes()
     assert len(known) > 40
+    assert sorted(route.operation_id for route in known) == sorted(PERMISSIONS)
     for route in known:
-        kinds = {"admin": depends_on(route, admin), "self": depends_on(route, myself)}
-        wanted = "none" if route.operation_id in ANYBODY else "self" if route.operation_id in SELF else "admin"
-        assert kinds == {"admin": wanted == "admin", "self": wanted == "self"}, route.operation_id
+        assert depends_on(route, permitted) is (PERMISSIONS[route.operation_id] is not Permission.ANYBODY), route.operation_id
+
+
+def test_what_is_not_for_the_administrator_only():
+    """Whoever adds to this opens something to every student: said twice on purpose."""
+    assert set(PERMISSIONS) - ADMIN_ONLY == {"health.live", "health.ready", "me.whoami", "me.objects"}
+
+
+def test_an_endpoint_that_is_not_in_the_table_is_for_nobody():
+    api = create_app(Refusing())
+    api.add_api_route("/new", lambda actor: None, dependencies=[Depends(permitted)], operation_id="new.one")
+    answer = TestClient(AsPeer(api, Peer(5, 0, 0, Place.HOST))).get("/new?actor=x")
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:hostadmin:not-admin")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/me", "/api/v1/me/containers"])
+@pytest.mark.parametrize(
+    "peer", [Peer(5, 0, 0, Place.CONTAINER, container="a" * 64), Peer(5, 1, 1, Place.NAMESPACE), Peer(5, 4242424, 1, Place.HOST)]
+)
+def test_who_cannot_be_told_has_nothing_of_their_own(peer, path):
+    answer = TestClient(AsPeer(create_app(Refusing()), peer)).get(path)
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:hostadmin:unknown-caller")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +95,7 @@ def test_every_endpoint_has_a_permission():
     ],
     ids=["a student", "root in a container", "root in a namespace", "nobody can tell"],
 )
-@pytest.mark.parametrize("route", [r for r in routes() if r.operation_id not in ANYBODY | SELF], ids=lambda r: r.operation_id)
+@pytest.mark.parametrize("route", [r for r in routes() if r.operation_id in ADMIN_ONLY], ids=lambda r: r.operation_id)
 def test_only_root_of_the_host_is_admin(peer, route):
     client = TestClient(AsPeer(create_app(Refusing()), peer))
     path = route.path if route.path.startswith("/api") else "/api/v1" + route.path
@@ -103,3 +128,75 @@ def test_a_wrong_body_never_comes_back():
     assert answer.status_code == 422
     assert "Oracle098#" not in answer.text
     assert {e["pointer"] for e in answer.json()["errors"]} == {"body/login", "body/extra"}
+
+
+def as_root(app=None):
+    return TestClient(AsPeer(create_app(app or Refusing()), Peer(5, 0, 0, Place.HOST)), raise_server_exceptions=False)
+
+
+def test_a_failure_of_ours_is_a_problem_without_its_cause():
+    answer = as_root().get("/api/v1/users")  # Refusing raises
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:hostadmin:failed")
+    assert "reached" not in answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_large_body_is_refused_before_anything_is_read_of_it():
+    answer = as_root().post("/api/v1/users", content=b"x" * (BODY_MAX + 1), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/api/v1/nothing", 404, "not-found"),
+        ("GET", "/api/v1/users/", 404, "not-found"),
+        ("DELETE", "/api/v1/users", 405, "method-not-allowed"),
+        ("GET", "/docs", 404, "not-found"),
+        ("GET", "/redoc", 404, "not-found"),
+    ],
+)
+def test_what_is_not_there_is_a_problem(method, path, status, kind):
+    answer = as_root().request(method, path)
+    assert (answer.status_code, answer.json()["type"]) == (status, f"urn:hostadmin:{kind}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/0", "/99999999999999999999", "/x", "?before=99999999999999999999", "?after=-1", "?limit=x", "?since=yesterday", "?since=99999"],
+)
+def test_numbers_and_times_of_the_audit_are_checked(path):
+    answer = as_root().get(f"/api/v1/audit{path}")
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:hostadmin:validation")
+
+
+@pytest.fixture
+def recorded(database):
+    journal = Journal(database, "service")
+    for name in ("a", "b", "c"):
+        journal.event(Entry(system_actor("system"), Action.USER_ADD, Target("user", None, name)))
+    return as_root(SimpleNamespace(database=database))
+
+
+def test_the_audit_is_paged_by_its_numbers(recorded):
+    pages, before = [], ""
+    while True:
+        answer = recorded.get(f"/api/v1/audit?limit=1{before}").json()
+        if not answer["items"]:
+            break
+        pages.append(answer["items"][0]["object_name"])
+        before = f"&before={answer['next']}"
+    assert pages == ["c", "b", "a"]
+    assert answer["next"] is None
+    assert [r["object_name"] for r in recorded.get("/api/v1/audit?after=1").json()["items"]] == ["b", "c"]
+
+
+@pytest.mark.parametrize(("since", "count"), [("2020-01-01", 3), ("2999-01-01T00:00", 0), ("2020-01-01T00:00:00%2B01:00", 3)])
+def test_since_takes_dates_times_and_zones(recorded, since, count):
+    assert len(recorded.get(f"/api/v1/audit?since={since}").json()["items"]) == count
+
+
+def test_the_description_is_served_and_names_every_operation_once():
+    described = as_root().get("/api/v1/openapi.json").json()
+    names = [operation["operationId"] for path in described["paths"].values() for operation in path.values()]
+    assert sorted(names) == sorted(PERMISSIONS)
