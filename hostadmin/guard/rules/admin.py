@@ -4,12 +4,11 @@ from typing import Final
 
 from hostadmin.audit.actions import Action
 from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.headers import forwarded
 from hostadmin.guard.rules.streams import finish_stream
 from hostadmin.guard.target import build_path, build_query
 
-HEADERS: Final = (
-    "x-registry-auth",
-    "x-registry-config",
+SESSION: Final = (
     "x-docker-expose-session-grpc-method",
     "x-docker-expose-session-uuid",
     "x-docker-expose-session-name",
@@ -26,7 +25,8 @@ async def pass_on(x: Exchange) -> None:
         start, end = path.index("{"), path.index("}")
         path = f"{path[:start]}\0{value}\0{path[end + 1 :]}".replace("\0", "")
     target = build_path(x.version, path[1:].split("/")) + build_query(pairs)
-    fields = [(name.title(), value) for name, value in x.head.fields if name in HEADERS]
+    fields = [(name.title(), value) for name, value in x.head.fields if name in SESSION]
+    fields += forwarded(x.head, x.route.operation)
     if x.head.get("content-type"):
         fields.append(("Content-Type", "application/json" if "json" in (x.head.get("content-type") or "") else "application/x-tar"))
     upgrade = x.head.upgrade if x.head.upgrade in ("tcp", "h2c") else None
