@@ -22,7 +22,9 @@ from hostadmin.store.users import User
 
 VIA: Final = "docker-socket"
 CACHE_SECONDS: Final = 0.5
-FILES: Final = ("/etc/passwd", "/etc/group")
+PASSWD: Final = "/etc/passwd"  # noqa: S105  # a file
+GROUP: Final = "/etc/group"
+FindContainer = Callable[[str], Awaitable[dict[str, Any] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,13 @@ class Callers:
             admin=admin,
         )
 
-    async def admit(self, peer: Peer, find_container: Callable[[str], Awaitable[dict[str, Any] | None]]) -> Caller:
+    async def admit(self, peer: Peer, find_container: FindContainer, before: Caller | None = None) -> Caller:
         """Return the caller behind a peer.
 
         Args:
             peer: who connected.
             find_container: asks the engine for a container by its full id.
+            before: the caller of the connection's request before this one, returned if nothing has changed.
 
         Raises:
             Refusal: 403, with what to ask for.
@@ -100,12 +103,15 @@ class Callers:
         if peer.place is Place.CONTAINER:
             user = await self._container_owner(peer, find_container)
         elif peer.place is Place.HOST and peer.uid == 0:
-            return Caller(self.actor(peer, None, admin=True), None, None)
+            return before or Caller(self.actor(peer, None, admin=True), None, None)
         elif peer.place is Place.UNKNOWN or peer.uid == 0:
             raise _denied("who is calling cannot be told for sure (the process has gone, or lives in a namespace of its own)")
         else:
             user = self._member(peer.uid)
-        return Caller(self.actor(peer, user, admin=False), user, self._profiles().get_or_default(user.profile))
+        profile = self._profiles().get_or_default(user.profile)
+        if before is not None and before.user is user and before.profile is profile:
+            return before
+        return Caller(self.actor(peer, user, admin=False), user, profile)
 
     def still_admitted(self, caller: Caller) -> bool:
         """Tell whether a caller with an open stream still has access (law 6)."""
@@ -116,7 +122,7 @@ class Callers:
         except Refusal:
             return False
 
-    async def _container_owner(self, peer: Peer, find_container: Callable[[str], Awaitable[dict[str, Any] | None]]) -> User:
+    async def _container_owner(self, peer: Peer, find_container: FindContainer) -> User:
         """Root in a container is not root: it is the container's owner, once the engine has confirmed it."""
         container = peer.container or ""
         owner_id = self._ledger.owners(Kind.CONTAINER).get(container)
@@ -131,12 +137,12 @@ class Callers:
 
     def _member(self, uid: int) -> User:
         """Return the account of a uid that has access now; remembered until anything changes."""
-        stamp = (_stamps(), self._ledger.database.version(), now().date())
+        stamp = (_stamps(), self._ledger.database.version())
         if stamp != self._stamp:
             self._stamp = stamp
             self._cache.clear()
         known = self._cache.get(uid)
-        if known is None or known[1] < time.monotonic():
+        if known is None or known[1] < time.monotonic():  # a day may have begun, a name service changed its mind
             try:
                 found: User | Refusal = self._look_up(uid)
             except Refusal as refusal:
@@ -179,13 +185,10 @@ def _denied(reason: str) -> Refusal:
     return Refusal(403, f"hostadmin: no access to Docker on this host: {reason}", RULE_ACCESS)
 
 
-def _stamps() -> tuple[Any, ...]:
+def _stamps() -> tuple[int, ...]:
     """Return what changes when the account files do."""
-    found = []
-    for name in FILES:
-        stat = os.stat(name)
-        found.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
-    return tuple(found)
+    passwd, group = os.stat(PASSWD), os.stat(GROUP)
+    return passwd.st_mtime_ns, passwd.st_ino, passwd.st_size, group.st_mtime_ns, group.st_ino, group.st_size
 
 
 def _login(uid: int) -> str | None:

@@ -1,26 +1,51 @@
-"""One connection, to a caller or to the engine: buffered reads, back-pressure, half-close, splice.
+"""One connection, to a caller or to the engine: reads, writes, back-pressure, half-close.
 
-A channel is in one of two states. *Buffered*: bytes wait in ``buffer`` until somebody reads them, and
-the transport is paused above ``HIGH``. *Spliced*: bytes go straight to the other channel; each
-direction ends on its own (``engine-api.md`` 1.7 S5, S6); there is no way back.
+What comes in goes one of two ways. *Waiting*: blocks of bytes stay in order until a reader takes them, and the
+transport is paused above ``HIGH``. *Flowing*: an outlet (``guard.flows``) takes every block at once, straight out of
+the event loop, without a task or a copy in between.
 """
 
 import asyncio
 import fcntl
 import select
 import termios
-from typing import Any, Final
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
-from hostadmin.guard.framing import HEAD_LIMIT, ChunkDecoder
+from hostadmin.guard.framing import HEAD_LIMIT
 from hostadmin.guard.refusal import malformed
 
 HIGH: Final = 512 * 1024
-READ_MAX: Final = 256 * 1024
 POLL_SECONDS: Final = 0.0005
+HEAD_END: Final = b"\r\n\r\n"
 
 
 class Gone(ConnectionError):
     """The other side of a channel has gone."""
+
+
+class Outlet(Protocol):
+    """Takes what a channel receives."""
+
+    def take(self, block: bytes) -> None:
+        """Take one block."""
+
+    def take_eof(self) -> None:
+        """Take the end: the peer sends no more."""
+
+
+class Inlet(Protocol):
+    """Fills a channel, and is told how that goes."""
+
+    def pause(self) -> None:
+        """Stop for now: the channel's peer does not read fast enough."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+    def lose(self) -> None:
+        """Stop for good: the channel is lost."""
 
 
 class Channel(asyncio.Protocol):
@@ -28,19 +53,23 @@ class Channel(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.buffer = bytearray()
         self.transport: Any = None
         self.eof = False
         self.lost = False
         self.sent_bytes = 0
         self.received_bytes = 0
-        self.partner: Channel | None = None
+        self.outlet: Outlet | None = None
+        self.inlet: Inlet | None = None
+        self.on_eof: Callable[[], None] | None = None
+        self.ended: asyncio.Future[None] | None = None
+        self._blocks: deque[bytes] = deque()
+        self._waiting = 0
+        self._searched = 0
         self._reader: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._write_paused = False
         self._read_paused = False
         self._wrote_eof = False
-        self.ended: asyncio.Future[None] = self.loop.create_future()
 
     # -- asyncio.Protocol ------------------------------------------------------------------
 
@@ -49,45 +78,56 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         self.received_bytes += len(data)
-        if self.partner is not None:
-            self.partner.write(data)
+        if self.outlet is not None:
+            self.outlet.take(data)
             return
-        self.buffer += data
-        if len(self.buffer) > HIGH:
-            self._pause_reading()
+        self._blocks.append(data)
+        self._waiting += len(data)
+        if self._waiting > HIGH:
+            self.pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:  # noqa: D102
-        self.eof = True
-        if self.partner is not None:
-            self.partner.write_eof()
-            self._end_if_both_ended()
-        self._wake()
+        self._take_eof()
         return True  # keep the other direction open
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102
-        self.lost = self.eof = True
-        self._wake()
+        self.lost = True
+        if not self.eof:
+            self._take_eof()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-        if self.partner is not None:
-            self.partner.close()
-        if not self.ended.done():
+        if self.inlet is not None:
+            self.inlet.lose()
+        if self.ended is not None and not self.ended.done():
             self.ended.set_result(None)
 
     def pause_writing(self) -> None:  # noqa: D102
         self._write_paused = True
-        if self.partner is not None:
-            self.partner._pause_reading()
+        if self.inlet is not None:
+            self.inlet.pause()
 
     def resume_writing(self) -> None:  # noqa: D102
         self._write_paused = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-        if self.partner is not None:
-            self.partner._resume_reading()
+        if self.inlet is not None:
+            self.inlet.resume()
+
+    def _take_eof(self) -> None:
+        self.eof = True
+        if self.on_eof is not None:
+            self.on_eof()
+        if self.outlet is not None:
+            self.outlet.take_eof()
+        self._wake()
 
     # -- reading ---------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait to be read."""
+        return self._waiting
 
     async def read_head(self) -> bytes | None:
         """Return the next head with its empty line; ``None`` if the connection ended before it began.
@@ -96,58 +136,65 @@ class Channel(asyncio.Protocol):
             Refusal: 431 for a head above 32 KiB, 400 for one that is cut off.
 
         """
-        searched = 0
         while True:
-            end = self.buffer.find(b"\r\n\r\n", searched)
-            if end >= 0 and end + 4 <= HEAD_LIMIT:
-                head = bytes(self.buffer[: end + 4])
-                self._consume(end + 4)
+            head = self._find_head()
+            if head is not None:
                 return head
-            if end >= 0 or len(self.buffer) > HEAD_LIMIT:
-                raise malformed(f"the request head is larger than {HEAD_LIMIT} bytes", status=431, close=True)
-            searched = max(0, len(self.buffer) - 3)
             if self.eof:
-                if self.buffer:
+                if self._waiting:
                     raise malformed("the request head is cut off", close=True)
                 return None
             await self._wait()
 
-    async def read(self, limit: int = READ_MAX) -> bytes:
-        """Return some bytes, at most ``limit``; nothing at the end."""
-        while not self.buffer:
+    def _find_head(self) -> bytes | None:
+        if not self._blocks:
+            return None
+        if len(self._blocks) > 1:
+            block = b"".join(self._blocks)
+            self._blocks.clear()
+            self._blocks.append(block)
+        block = self._blocks[0]
+        end = block.find(HEAD_END, self._searched)
+        if end < 0:
+            self._searched = max(0, len(block) - 3)
+        size = end + len(HEAD_END) if end >= 0 else len(block)
+        if size > HEAD_LIMIT:
+            raise malformed(f"the request head is larger than {HEAD_LIMIT} bytes", status=431, close=True)
+        if end < 0:
+            return None
+        self._searched = 0
+        self._blocks.clear()
+        self._waiting = 0
+        if size < len(block):
+            self.unread(block[size:])
+        self._resume_if_low()
+        return block[:size] if size < len(block) else block
+
+    async def read(self) -> bytes:
+        """Return the next block; nothing at the end."""
+        while not self._blocks:
             if self.eof:
                 return b""
             await self._wait()
-        data = bytes(self.buffer[:limit])
-        self._consume(len(data))
-        return data
+        return self.take_block()
 
-    async def read_chunked(self, decoder: ChunkDecoder) -> bytes:
-        """Return some decoded bytes of a chunked body; nothing at its end.
+    def take_block(self) -> bytes:
+        """Return the first block that waits; nothing if none does."""
+        if not self._blocks:
+            return b""
+        block = self._blocks.popleft()
+        self._waiting -= len(block)
+        self._resume_if_low()
+        return block
 
-        Raises:
-            Gone: the connection ended in the middle.
-            ValueError: the framing is malformed.
+    def unread(self, block: bytes) -> None:
+        """Put back what was taken too much."""
+        self._blocks.appendleft(block)
+        self._waiting += len(block)
 
-        """
-        while True:
-            data = decoder.decode(self.buffer)
-            self._consume(0)
-            if data or decoder.done:
-                return data
-            if self.eof:
-                raise Gone("ended in the middle of a body")
-            await self._wait()
-
-    async def wait_closed_by_peer(self) -> None:
-        """Wait until the peer has ended its sending side or is gone."""
-        while not self.eof:
-            await self._wait()
-
-    def _consume(self, count: int) -> None:
-        del self.buffer[:count]
-        if self._read_paused and len(self.buffer) < HIGH // 2:
-            self._resume_reading()
+    def _resume_if_low(self) -> None:
+        if self._read_paused and self._waiting < HIGH // 2:
+            self.resume_reading()
 
     async def _wait(self) -> None:
         self._reader = self.loop.create_future()
@@ -167,6 +214,12 @@ class Channel(asyncio.Protocol):
         if not self.lost and not self._wrote_eof:
             self.sent_bytes += len(data)
             self.transport.write(data)
+
+    def write_parts(self, parts: list[bytes | memoryview], size: int) -> None:
+        """Queue several pieces of ``size`` bytes together, without a copy."""
+        if not self.lost and not self._wrote_eof:
+            self.sent_bytes += size
+            self.transport.writelines(parts)
 
     async def drain(self) -> None:
         """Wait until the peer has taken what was written.
@@ -190,7 +243,11 @@ class Channel(asyncio.Protocol):
             self._wrote_eof = True
             if not self.transport.is_closing():
                 self.transport.write_eof()
-            self._end_if_both_ended()
+
+    @property
+    def wrote_eof(self) -> bool:
+        """Whether our sending side has ended."""
+        return self._wrote_eof
 
     def close(self) -> None:
         """End the connection after what was written has gone out."""
@@ -201,6 +258,14 @@ class Channel(asyncio.Protocol):
         """End the connection at once."""
         if self.transport is not None:
             self.transport.abort()
+
+    def until_ended(self) -> "asyncio.Future[None]":
+        """Return a future that is done when the connection is lost."""
+        if self.ended is None:
+            self.ended = self.loop.create_future()
+            if self.lost:
+                self.ended.set_result(None)
+        return self.ended
 
     def hung_up(self) -> bool:
         """Tell a peer that has closed both directions from one that only ended its sending side."""
@@ -226,86 +291,19 @@ class Channel(asyncio.Protocol):
                 if not any(unread):
                     return
 
-    # -- splice ----------------------------------------------------------------------------
+    @property
+    def write_paused(self) -> bool:
+        """Whether the peer does not read fast enough."""
+        return self._write_paused
 
-    def splice(self, other: "Channel") -> None:
-        """Join two channels for good: what waits in the buffers goes first, ends are passed on."""
-        self.partner, other.partner = other, self
-        for source, sink in ((self, other), (other, self)):
-            source._resume_reading()
-            if source.buffer:
-                sink.write(bytes(source.buffer))
-                source.buffer.clear()
-            if source.eof:
-                sink.write_eof()
-            if sink._write_paused:
-                source._pause_reading()
-            if source.lost:
-                sink.close()
-
-    def _end_if_both_ended(self) -> None:
-        """Close once both directions of a splice have ended."""
-        if self.partner is not None and self.eof and self._wrote_eof:
-            self.close()
-
-    def _pause_reading(self) -> None:
+    def pause_reading(self) -> None:
+        """Let the peer wait."""
         if not self._read_paused and not self.lost and not self.transport.is_closing():
             self._read_paused = True
             self.transport.pause_reading()
 
-    def _resume_reading(self) -> None:
+    def resume_reading(self) -> None:
+        """Let the peer go on."""
         if self._read_paused and not self.lost and not self.transport.is_closing():
             self._read_paused = False
             self.transport.resume_reading()
-
-
-class Body:
-    """A body on its way in, whatever its framing; read to its end exactly once."""
-
-    def __init__(self, channel: Channel, length: int | None, *, chunked: bool, until_eof: bool = False) -> None:
-        self._channel = channel
-        self._left = length or 0
-        self._decoder = ChunkDecoder() if chunked else None
-        self._until_eof = until_eof
-        self.done = not chunked and not until_eof and not self._left
-        self.count = 0
-
-    async def read(self) -> bytes:
-        """Return some bytes; nothing at the end.
-
-        Raises:
-            Gone: the connection ended in the middle of the body.
-            ValueError: the framing is malformed.
-
-        """
-        if self.done:
-            return b""
-        if self._decoder is not None:
-            data = await self._channel.read_chunked(self._decoder)
-            self.done = self._decoder.done
-        elif self._until_eof:
-            data = await self._channel.read()
-            self.done = not data
-        else:
-            data = await self._channel.read(min(self._left, READ_MAX))
-            if not data:
-                raise Gone("ended in the middle of a body")
-            self._left -= len(data)
-            self.done = not self._left
-        self.count += len(data)
-        return data
-
-    async def read_all(self, limit: int) -> bytes:
-        """Return the whole body.
-
-        Raises:
-            Refusal: 413 if it is larger than ``limit`` bytes.
-            Gone, ValueError: as ``read``.
-
-        """
-        parts = []
-        while not self.done:
-            parts.append(await self.read())
-            if self.count > limit:
-                raise malformed(f"the body is larger than {limit} bytes", status=413, close=True)
-        return b"".join(parts)

@@ -2,26 +2,35 @@
 
 import asyncio
 import logging
+from functools import lru_cache
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Target
 from hostadmin.core.errors import HostadminError
+from hostadmin.guard.callers import Caller
 from hostadmin.guard.channel import Channel, Gone
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.framing import parse_request_head
 from hostadmin.guard.query import Parameters
 from hostadmin.guard.refusal import Refusal
-from hostadmin.guard.routes import REFUSING, match
+from hostadmin.guard.routes import REFUSING, Route, match
 from hostadmin.guard.rules import apply
 from hostadmin.guard.strictjson import dump_json
-from hostadmin.guard.target import dotted, parse_target
+from hostadmin.guard.target import Query, dotted, parse_target
 from hostadmin.guard.upstream import Upstream, lost_engine
 from hostadmin.host.peers import Peer, identify
 
 LOG = logging.getLogger("hostadmin.guard")
 IDLE_SECONDS: Final = 600
 HEAD_SECONDS: Final = 10
+
+
+@lru_cache(maxsize=4096)
+def _find_row(method: str, path: str) -> tuple[Route, tuple[str, ...], tuple[int, int] | None]:
+    """Return the row of a path without parameters, what it captures, and its version; paths come again and again."""
+    segments, version, _ = parse_target(path)
+    return *match(method, segments), version
 
 
 class Connection(Channel):
@@ -32,8 +41,9 @@ class Connection(Channel):
         self.guard = guard
         self.peer: Peer | None = None
         self.upstream = Upstream(guard.engine_socket)
-        self._timer: asyncio.TimerHandle | None = None
+        self.deadline: float | None = None
         self._task: asyncio.Task[None] | None = None
+        self._caller: Caller | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102  # asyncio.Protocol
         super().connection_made(transport)
@@ -44,44 +54,37 @@ class Connection(Channel):
         self._task = self.loop.create_task(self._run())
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
-        if self._timer is not None and not self.buffer:
-            self._arm(HEAD_SECONDS)  # a head that has begun must end soon
+        if self.deadline is not None and not self.waiting:
+            self.deadline = self.loop.time() + HEAD_SECONDS  # a head that has begun must end soon
         super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         super().connection_lost(exc)
         self.guard.release(self)
 
-    def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._timer = self.loop.call_later(seconds, self.abort)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     async def _run(self) -> None:
+        spliced = False
         try:
             while await self._serve_one():
                 pass
+            spliced = self.outlet is not None
         except Gone:
             self.abort()
         except Exception:
             LOG.exception("guard: a connection failed")
             self.abort()
         finally:
-            self._disarm()
-            if self.partner is None:
+            self.deadline = None
+            if not spliced:
                 self.upstream.close()
                 self.close()
 
     async def _serve_one(self) -> bool:
         """Serve one request; return whether the connection may carry another."""
-        self._arm(HEAD_SECONDS if self.buffer else IDLE_SECONDS)
+        self.deadline = self.loop.time() + (HEAD_SECONDS if self.waiting else IDLE_SECONDS)
         try:
             raw = await self.read_head()
-            self._disarm()
+            self.deadline = None
             if raw is None:
                 return False
             exchange = await self._exchange(raw)
@@ -91,7 +94,7 @@ class Connection(Channel):
         self.guard.exchanges.add(exchange)
         try:
             await apply(exchange)
-            if self.partner is not None:
+            if exchange.spliced is not None:
                 return False
         except Refusal as refusal:
             await self._refuse(refusal, exchange)
@@ -112,13 +115,17 @@ class Connection(Channel):
         """Read the head and decide who calls and which row it is."""
         head = parse_request_head(raw)
         assert self.peer is not None  # noqa: S101  # set when the connection was made
-        caller = await self.guard.callers.admit(self.peer, self._find_container)
-        segments, version, pairs = parse_target(head.target)
-        route, params = match(head.method, segments)
+        caller = self._caller = await self.guard.callers.admit(self.peer, self._find_container, self._caller)
+        pairs: Query = []
+        if "?" in head.target:
+            segments, version, pairs = parse_target(head.target)
+            route, params = match(head.method, segments)
+        else:
+            route, params, version = _find_row(head.method, head.target)
         free = caller.admin or route.rule in REFUSING
         query = Parameters(pairs, _Anything() if free else route.query)
         if version is None:
-            version = await self.guard.default_version(self.upstream)
+            version = await self.guard.default_version()
         return Exchange(self.guard, self, self.upstream, head, route, params, version, query, caller)
 
     async def _find_container(self, container: str) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ last byte of the answer.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from hostadmin.audit.actions import Action
@@ -14,7 +15,8 @@ from hostadmin.audit.journal import Entry, Intent, Target
 from hostadmin.core.errors import HostadminError
 from hostadmin.core.ids import new_id
 from hostadmin.guard.callers import Caller
-from hostadmin.guard.channel import Body, Channel, Gone
+from hostadmin.guard.channel import Channel, Gone
+from hostadmin.guard.flows import LAST_CHUNK, Body, Flow, splice
 from hostadmin.guard.framing import RequestHead
 from hostadmin.guard.query import Parameters
 from hostadmin.guard.refusal import Refusal, malformed
@@ -68,8 +70,16 @@ class Exchange:
         self.caller = caller
         self.body = Body(client, head.length, chunked=head.length is None)
         self.answered = False
+        self.spliced: Channel | None = None
         self.keep = head.keep_alive
         self._continue_due = head.expect_continue
+
+    def end(self) -> None:
+        """End it at once, on both sides: its caller has no more access, or has gone."""
+        self.upstream.close()
+        self.client.abort()
+        if self.spliced is not None:
+            self.spliced.abort()
 
     # -- the request ------------------------------------------------------------------------
 
@@ -189,19 +199,19 @@ class Exchange:
             await self.send_response(response)
             return
         self.start_answer(response.status, passed_fields(response), response.head.length)
-        watch = self.watch_client() if self.route.long else None
-        try:
-            await self._pump(response)
-        finally:
-            if watch is not None:
-                watch.cancel()
+        chunked = response.head.length is None and self.head.minor == 1
+        with self.ends_with_client() if self.route.long else nullcontext():
+            if isinstance(response.body, Body):
+                await Flow(response.body, self.client, chunked=chunked).run()
+            else:
+                await self._pump(response, chunked=chunked)
         if before_end is not None:
             await before_end()
-        if response.head.length is None and self.head.minor:
-            self.client.write(b"0\r\n\r\n")
+        if chunked:
+            self.client.write(LAST_CHUNK)
 
-    async def _pump(self, response: Response) -> None:
-        chunked = response.head.length is None and self.head.minor == 1
+    async def _pump(self, response: Response, *, chunked: bool) -> None:
+        """Pass on a body that somebody looks at on its way."""
         try:
             while data := await response.body.read():
                 self.client.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
@@ -209,14 +219,16 @@ class Exchange:
         except ValueError as error:
             raise Gone(str(error)) from error
 
-    def watch_client(self) -> "asyncio.Future[None]":
-        """Start to watch for the caller's end; to be cancelled when the answer is complete."""
-        return asyncio.ensure_future(self._end_with_client())
-
-    async def _end_with_client(self) -> None:
-        """On a long answer the caller's end closes the engine's connection at once (rule S7)."""
-        await self.client.wait_closed_by_peer()
-        self.upstream.close()
+    @contextmanager
+    def ends_with_client(self) -> Iterator[None]:
+        """While a long answer comes, the caller's end closes the engine's connection at once (rule S7)."""
+        self.client.on_eof = self.upstream.close
+        try:
+            if self.client.eof:
+                self.upstream.close()
+            yield
+        finally:
+            self.client.on_eof = None
 
     async def hijack(self, response: Response) -> Channel | None:
         """Join caller and engine if the engine has granted a stream, else pass its answer on (S1).
@@ -239,7 +251,8 @@ class Exchange:
         self.client.write(head.encode("ascii"))
         await self.client.wait_until_read(HEAD_READ_SECONDS)
         channel = self.upstream.take()
-        self.client.splice(channel)
+        splice(self.client, channel)
+        self.spliced = channel
         return channel
 
     def upgrade_fields(self) -> tuple[tuple[str, str], ...]:

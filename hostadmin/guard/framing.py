@@ -6,23 +6,36 @@ Law of this file: nothing is repaired. A head that two parsers could read differ
 
 import re
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
-from hostadmin.guard.refusal import malformed
+from hostadmin.guard.refusal import Refusal, malformed
 
 HEAD_LIMIT: Final = 32 * 1024
 FIELDS_LIMIT: Final = 100
 CHUNK_LINE_LIMIT: Final = 10
+MEMORABLE_HEAD: Final = 512
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{3,8}) ([\x21-\x7e]+) HTTP/(\d\.\d)\r\n")
-_FIELD: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\r\n\x00-\x08\x0b-\x1f\x7f]*)\r\n")
+_FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":[^\r\n\x00-\x08\x0b-\x1f\x7f]*\r\n)*\r\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r\n")
 _CHUNK_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,8}")
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 SINGLE: Final = frozenset({"host", "content-length", "transfer-encoding", "content-type", "upgrade", "expect"})
 
 Fields = tuple[tuple[str, str], ...]
+Pieces = list[bytes | memoryview]
+
+
+class _Expect(Enum):
+    """What comes next in a chunked body."""
+
+    SIZE = auto()
+    DATA = auto()
+    END = auto()
+    LAST = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,10 @@ class RequestHead:
 
     def get(self, name: str) -> str | None:
         """Return the first field of that lower-case name."""
-        return next((value for key, value in self.fields if key == name), None)
+        for key, value in self.fields:
+            if key == name:
+                return value
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +71,27 @@ class ResponseHead:
 
     def get(self, name: str) -> str | None:
         """Return the first field of that lower-case name."""
-        return next((value for key, value in self.fields if key == name), None)
+        for key, value in self.fields:
+            if key == name:
+                return value
+        return None
 
 
 def parse_request_head(raw: bytes) -> RequestHead:
     """Read one request head, up to and with its empty line.
 
+    Clients send the same few heads again and again: a short one without parameters or credentials is remembered.
+
     Raises:
         Refusal: with 400, 431 or 505; the connection must then be closed.
 
     """
+    if len(raw) <= MEMORABLE_HEAD and b"?" not in raw and b"registry" not in raw.lower():
+        return _remember_request_head(raw)
+    return _parse_request_head(raw)
+
+
+def _parse_request_head(raw: bytes) -> RequestHead:
     line = _REQUEST_LINE.match(raw)
     if line is None:
         raise malformed("malformed request line", close=True)
@@ -78,7 +105,7 @@ def parse_request_head(raw: bytes) -> RequestHead:
     for name, value in fields:
         if name in SINGLE and name in values:
             raise malformed(f"header {name} given twice", close=True)
-        values[name] = value
+        values[name] = f"{values[name]},{value}" if name == "connection" and name in values else value
     if version == "1.1" and "host" not in values:
         raise malformed("header Host is missing", close=True)
     if "content-encoding" in values:
@@ -99,19 +126,20 @@ def parse_request_head(raw: bytes) -> RequestHead:
     )
 
 
+_remember_request_head: Final = lru_cache(maxsize=1024)(_parse_request_head)
+
+
 def _parse_fields(raw: bytes, start: int) -> Fields:
-    fields = []
-    end = len(raw) - 2
-    while start < end:
-        found = _FIELD.match(raw, start)
-        if found is None:
-            raise malformed("malformed header", close=True)
-        fields.append((found[1].decode("ascii").lower(), found[2].decode("latin-1").rstrip(" \t")))
-        start = found.end()
-        if len(fields) > FIELDS_LIMIT:
-            raise malformed(f"more than {FIELDS_LIMIT} headers", status=431, close=True)
-    if raw[start:] != b"\r\n":
+    """Return the fields, names in lower case; checked as a whole, then taken apart."""
+    if _FIELDS.fullmatch(raw, start) is None:
         raise malformed("malformed header", close=True)
+    lines = raw[start:-4].decode("latin-1").split("\r\n") if len(raw) - start > 2 else []  # the empty line
+    if len(lines) > FIELDS_LIMIT:
+        raise malformed(f"more than {FIELDS_LIMIT} headers", status=431, close=True)
+    fields = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields.append((name.lower(), value.strip(" \t")))
     return tuple(fields)
 
 
@@ -139,7 +167,10 @@ def parse_response_head(raw: bytes, *, method: str) -> ResponseHead:
     line = _STATUS_LINE.match(raw)
     if line is None:
         raise ValueError("not an HTTP answer")
-    fields = _parse_fields(raw, line.end())
+    try:
+        fields = _parse_fields(raw, line.end())
+    except Refusal as refusal:
+        raise ValueError(refusal.message) from refusal
     values = dict(fields)
     status = int(line[1])
     keep_alive = "close" not in values.get("connection", "").lower() and raw.startswith(b"HTTP/1.1")
@@ -154,61 +185,61 @@ def parse_response_head(raw: bytes, *, method: str) -> ResponseHead:
 
 
 class ChunkDecoder:
-    """Takes chunked framing off a buffer: sizes in hex, CRLF, no extensions, no trailers."""
+    """Takes chunked framing off blocks of bytes: sizes in hex, CRLF, no extensions, no trailers."""
 
-    __slots__ = ("_left", "_state", "done")
+    __slots__ = ("_left", "_line", "_state", "done")
 
     def __init__(self) -> None:
         self._left = 0
-        self._state = "size"
+        self._line = b""  # the beginning of a line that a block has cut off
+        self._state = _Expect.SIZE
         self.done = False
 
-    def decode(self, buffer: bytearray) -> bytes:
-        """Take whatever can be decoded off the front of ``buffer`` and return it.
+    def decode(self, block: bytes) -> tuple[Pieces, bytes]:
+        """Return the payload in a block, without a copy, and what lies behind the end of the body.
 
         Raises:
             ValueError: if the framing is not strictly chunked.
 
         """
-        parts = []
-        position = 0
-        while not self.done:
-            if self._state == "data":
-                piece = bytes(memoryview(buffer)[position : position + self._left])
-                parts.append(piece)
-                position += len(piece)
-                self._left -= len(piece)
-                if self._left:
-                    break
-                self._state = "end"
-            line = self._line(buffer, position)
-            if line is None:
-                break
-            position += len(line) + 2
-            self._next(line)
-        del buffer[:position]
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._line:
+            block, self._line = self._line + block, b""
+        pieces: Pieces = []
+        view = memoryview(block)
+        position, size = 0, len(block)
+        while position < size and not self.done:
+            if self._state is _Expect.DATA:
+                end = min(position + self._left, size)
+                pieces.append(view[position:end])
+                self._left -= end - position
+                position = end
+                if not self._left:
+                    self._state = _Expect.END
+                continue
+            end = block.find(b"\r\n", position, position + CHUNK_LINE_LIMIT + 2)
+            if end < 0:
+                self._keep(block[position:])
+                return pieces, b""
+            self._next(block[position:end])
+            position = end + 2
+        return pieces, block[position:] if self.done else b""
 
-    @staticmethod
-    def _line(buffer: bytearray, position: int) -> bytes | None:
-        """Return the line at ``position`` without its CRLF, ``None`` if it is not there yet."""
-        end = buffer.find(b"\r\n", position, position + CHUNK_LINE_LIMIT + 2)
-        if end < 0:
-            if len(buffer) - position > CHUNK_LINE_LIMIT:
-                raise ValueError("malformed chunk")
-            return None
-        return bytes(buffer[position:end])
+    def _keep(self, line: bytes) -> None:
+        """Keep the beginning of a line for the next block."""
+        if len(line) > CHUNK_LINE_LIMIT:
+            raise ValueError("malformed chunk")
+        self._line = line
 
     def _next(self, line: bytes) -> None:
         """Move on after a line: the end of a chunk, its size, or the empty line after the last."""
-        if self._state == "size":
+        if self._state is _Expect.SIZE:
             if not _CHUNK_SIZE.fullmatch(line):
                 raise ValueError("malformed chunk size")
             self._left = int(line, 16)
-            self._state = "data" if self._left else "last"
+            self._state = _Expect.DATA if self._left else _Expect.LAST
         elif line:
             raise ValueError("malformed chunk end or trailer")
-        elif self._state == "last":
+        elif self._state is _Expect.LAST:
             self.done = True
         else:
-            self._state = "size"
+            self._state = _Expect.SIZE

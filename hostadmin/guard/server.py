@@ -22,10 +22,11 @@ from hostadmin.guard.connection import Connection
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.ledger import Ledger
 from hostadmin.guard.messages import clean_message
+from hostadmin.guard.pulse import Pulse
 from hostadmin.guard.recovery import recover
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST
-from hostadmin.guard.upstream import Upstream, unreachable
+from hostadmin.guard.upstream import unreachable
 from hostadmin.policy.profiles import Profiles
 from hostadmin.store import users
 from hostadmin.store.database import Database, Tx
@@ -48,6 +49,7 @@ class Guard:
         self.profiles = profiles
         self.callers = Callers(self.ledger, lambda: self.profiles, group, self._observe)
         self.engine_version: tuple[int, int] | None = None
+        self.pulse = Pulse(engine_socket, self.learn_version)
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
         self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
@@ -70,16 +72,16 @@ class Guard:
             self._per_uid[connection.peer.uid if connection.peer else -1] -= 1
 
     async def watch(self) -> None:
-        """End open streams of those who no longer have access, and of callers that have vanished."""
+        """End silent connections, open streams of those who no longer have access, and of callers that have vanished."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.connections):
+                if connection.deadline is not None and connection.deadline < now:
+                    connection.abort()
             for exchange in list(self.exchanges):
                 if not self.callers.still_admitted(exchange.caller) or (exchange.client.eof and exchange.client.hung_up()):
-                    partner = exchange.client.partner
-                    exchange.upstream.close()
-                    exchange.client.abort()
-                    if partner is not None:
-                        partner.abort()
+                    exchange.end()
 
     async def write_unwritten(self) -> None:
         """Write the outcomes that could not be written, as soon as that is possible again."""
@@ -106,12 +108,10 @@ class Guard:
         """The newest API version that both the engine and the guard speak."""
         return min(self.engine_version or VERSION_LOWEST, VERSION_HIGHEST)
 
-    async def default_version(self, upstream: Upstream) -> tuple[int, int]:
+    async def default_version(self) -> tuple[int, int]:
         """Return the version for a path without one; asks the engine when it is not known."""
         if self.engine_version is None:
-            response = await upstream.request("GET", "/_ping")
-            await response.read()
-            self.learn_version(response.head.get("api-version"))
+            await self.pulse.feel()
         if self.engine_version is None:
             raise unreachable()
         return self.offered_version

@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hostadmin.guard.channel import Body, Channel, Gone
+from hostadmin.guard.channel import Channel, Gone
+from hostadmin.guard.flows import CRLF, LAST_CHUNK, Body, Readable
 from hostadmin.guard.framing import ResponseHead, parse_response_head
 from hostadmin.guard.refusal import RULE_ENGINE, Refusal
 
@@ -41,7 +42,7 @@ class Response:
     """One answer of the engine: its head, and its body still to be read."""
 
     head: ResponseHead
-    body: Body
+    body: Readable
 
     @property
     def status(self) -> int:
@@ -117,7 +118,7 @@ class Upstream:
                 raise
             return await self.request(method, target, fields=fields)  # an idle connection had ended
         if sender is not None:
-            answer.body = _Sending(answer.body, sender)  # type: ignore[assignment]
+            answer.body = _Sending(answer.body, sender)
         self._busy = answer
         return answer
 
@@ -170,7 +171,7 @@ class Upstream:
 class _Sending:
     """An answer's body while the request's body may still be on its way: ends both together."""
 
-    def __init__(self, body: Body, sender: "asyncio.Future[None]") -> None:
+    def __init__(self, body: Readable, sender: "asyncio.Future[None]") -> None:
         self._body = body
         self._sender = sender
 
@@ -187,10 +188,11 @@ class _Sending:
         return data
 
     async def read_all(self, limit: int) -> bytes:
-        parts = []
+        parts, size = [], 0
         while not self._body.done:
             parts.append(await self.read())
-            if self._body.count > limit:
+            size += len(parts[-1])
+            if size > limit:
                 raise Gone("too large an answer")
         self._sender.cancel()
         return b"".join(parts)
@@ -199,9 +201,10 @@ class _Sending:
 async def _send(channel: Channel, stream: AsyncIterator[bytes]) -> None:
     try:
         async for data in stream:
-            channel.write(b"%x\r\n" % len(data) + data + b"\r\n")
+            head = b"%x\r\n" % len(data)
+            channel.write_parts([head, data, CRLF], len(head) + len(data) + len(CRLF))
             await channel.drain()
-        channel.write(b"0\r\n\r\n")
+        channel.write(LAST_CHUNK)
     except asyncio.CancelledError:
         raise
     except Exception:

@@ -14,11 +14,11 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 SO_PEERPIDFD: Final = 77  # Linux 6.5
 UNSET_LOGINUID: Final = 4294967295
+READ_MAX: Final = 8192
 _CONTAINER_ID: Final = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 
 
@@ -87,52 +87,64 @@ def _look(pid: int, uid: int, gid: int) -> Peer:
         OSError, ValueError: something cannot be read.
 
     """
-    proc = Path(f"/proc/{pid}")
     cgroups = read_cgroups(pid)
     container = next((found[1] for c in cgroups if (found := _CONTAINER_ID.search(c))), None)
     return Peer(
         pid=pid,
         uid=uid,
         gid=gid,
-        place=_place(proc, container),
-        loginuid=_loginuid(proc),
-        exe=_readlink(proc / "exe"),
-        comm=(proc / "comm").read_text("utf-8", "replace").rstrip("\n"),
+        place=_place(pid, container),
+        loginuid=_loginuid(pid),
+        exe=_exe(pid),
+        comm=_read(f"/proc/{pid}/comm").decode("utf-8", "replace").rstrip("\n"),
         cgroups=cgroups,
         container=container,
     )
 
 
+def _read(path: str) -> bytes:
+    """Return a small file of ``/proc``; this is done for every connection, so without more around it."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = b""
+        while part := os.read(fd, READ_MAX):
+            text += part
+        return text
+    finally:
+        os.close(fd)
+
+
 def read_cgroups(pid: int) -> frozenset[str]:
-    """Return the cgroup paths of a process, one per hierarchy."""
-    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    return frozenset(line.split(":", 2)[2] for line in lines)
+    """Return the cgroup paths of a process, one per hierarchy.
+
+    Raises:
+        OSError: it has gone.
+
+    """
+    lines = _read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").split("\n")
+    return frozenset(line.split(":", 2)[2] for line in lines if line)
 
 
-def _place(proc: Path, container: str | None) -> Place:
+def _place(pid: int, container: str | None) -> Place:
     if container is not None:
         return Place.CONTAINER
-    if _namespace(proc, "pid") == _namespace(Path("/proc/self"), "pid"):
+    if os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid"):
         return Place.HOST
-    if _namespace(proc, "user") != _namespace(Path("/proc/self"), "user"):
+    if os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user"):
         return Place.NAMESPACE
     return Place.UNKNOWN  # whoever made that pid namespace chose the uid
 
 
-def _namespace(proc: Path, kind: str) -> str:
-    return (proc / "ns" / kind).readlink().name
-
-
-def _readlink(path: Path) -> str | None:
+def _exe(pid: int) -> str | None:
     try:
-        return str(path.readlink())
+        return os.readlink(f"/proc/{pid}/exe")
     except OSError:
         return None
 
 
-def _loginuid(proc: Path) -> int | None:
+def _loginuid(pid: int) -> int | None:
     try:
-        value = int((proc / "loginuid").read_text())
+        value = int(_read(f"/proc/{pid}/loginuid"))
     except (OSError, ValueError):
         return None
     return None if value == UNSET_LOGINUID else value

@@ -75,6 +75,7 @@ class Database:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._started = False
         self._watcher: Any = None
+        self._ask_version: Any = None
         self._start_lock = threading.Lock()
 
     def _prepare_file(self) -> None:
@@ -159,11 +160,8 @@ class Database:
         """Return a number that changes with every commit of anybody; for one thread of the process."""
         if self._watcher is None:
             self._watcher = self._read_engine.raw_connection()
-        cursor = self._watcher.cursor()
-        try:
-            return int(cursor.execute("PRAGMA data_version").fetchone()[0])
-        finally:
-            cursor.close()
+            self._ask_version = self._watcher.driver_connection.execute  # asked on every request of the guard
+        return int(self._ask_version("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         """Finish what is queued and close every connection."""

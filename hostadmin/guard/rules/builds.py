@@ -68,7 +68,7 @@ async def _run(x: Exchange, wanted: list[str], query: list[tuple[str, str]], con
 
     try:
         response = await x.ask("POST", "build", query=query, stream=context.chunks(), fields=images.TAR)
-        response.body = seen.listen(response.body)  # type: ignore[assignment]
+        response.body = seen.listen(response.body)
         await x.relay(response, before_end=conclude)
         if not concluded:
             await conclude("error")

@@ -303,7 +303,7 @@ async def _bring_in(
     try:
         body = x.read_stream() if stream else None
         response = await x.ask(method, *segments, query=query, stream=body, fields=fields)
-        response.body = seen.listen(response.body)  # type: ignore[assignment]
+        response.body = seen.listen(response.body)
         if response.status >= 400:
             seen.failed = True
             message = x.clean(await response.message())

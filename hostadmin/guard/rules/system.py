@@ -7,7 +7,7 @@ from hostadmin.core.images import parse_reference
 from hostadmin.core.labels import OWNER_LABEL
 from hostadmin.core.values import Kind
 from hostadmin.guard.channel import Gone
-from hostadmin.guard.exchange import Exchange, passed_fields
+from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.query import build_filters, check_keys
 from hostadmin.guard.rules import resolve
 from hostadmin.guard.strictjson import dump_json
@@ -68,15 +68,11 @@ EVENT_KEYS: Final = frozenset(["type", "event", "container", "image", "volume", 
 async def ping(x: Exchange) -> None:
     """Answer a ping as the engine does, inside the guard's version window; builds are classic."""
     await x.read_nothing()
-    response = await x.upstream.request(x.head.method, "/_ping")
-    data = await response.read()
-    x.guard.learn_version(response.head.get("api-version"))
-    fields = [("Builder-Version", "1"), ("Cache-Control", "no-cache, no-store, must-revalidate"), ("Swarm", "inactive")]
-    fields += passed_fields(response)
+    pulse = await x.guard.pulse.feel()
     if x.head.method == "HEAD":
-        x.start_answer(response.status, fields, 0)
-        return
-    x.send(response.status, data, fields)
+        x.start_answer(pulse.status, pulse.fields, 0)
+    else:
+        x.send(pulse.status, pulse.data, pulse.fields)
 
 
 async def version(x: Exchange) -> None:
@@ -130,11 +126,8 @@ async def events(x: Exchange) -> None:
         await x.send_response(response)
         return
     x.start_answer(200, (("Content-Type", "application/json"),), None)
-    watch = x.watch_client()
-    try:
+    with x.ends_with_client():
         await _pass_events(x, response)
-    finally:
-        watch.cancel()
     if x.head.minor:
         x.client.write(b"0\r\n\r\n")
 
