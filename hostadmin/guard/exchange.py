@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Intent, Target
 from hostadmin.core.errors import HostadminError
@@ -39,6 +41,7 @@ PASSED_FIELDS: Final = {
     "server": "Server",
     "x-docker-container-path-stat": "X-Docker-Container-Path-Stat",
 }
+JSON_TYPE: Final = (("Content-Type", "application/json"),)
 RAW_STREAM: Final = "application/vnd.docker.raw-stream"
 HEAD_READ_SECONDS: Final = 0.25
 PHRASES: Final = {101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
@@ -147,6 +150,9 @@ class Exchange:
 
     def start_answer(self, status: int, fields: Iterable[tuple[str, str]], length: int | None) -> None:
         """Write the head of the answer; ``length`` ``None`` means chunked (or until close on HTTP/1.0)."""
+        self.client.write(self._answer_head(status, fields, length))
+
+    def _answer_head(self, status: int, fields: Iterable[tuple[str, str]], length: int | None) -> bytes:
         self.answered = True
         if length is None and self.head.minor == 0:
             self.keep = False
@@ -160,17 +166,18 @@ class Exchange:
             lines.append("Transfer-Encoding: chunked")
         if not self.keep:
             lines.append("Connection: close")
-        self.client.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def send(self, status: int, data: bytes = b"", fields: Iterable[tuple[str, str]] = ()) -> None:
         """Write a whole answer."""
-        self.start_answer(status, fields, len(data))
+        head = self._answer_head(status, fields, len(data))
         if data and self.head.method != "HEAD" and status not in (204, 304):
-            self.client.write(data)
+            head += data
+        self.client.write(head)
 
     def send_json(self, status: int, value: Any) -> None:
         """Write a whole JSON answer."""
-        self.send(status, dump_json(value) + b"\n", (("Content-Type", "application/json"),))
+        self.send(status, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE), JSON_TYPE)
 
     async def send_response(self, response: Response, data: bytes | None = None) -> None:
         """Pass on an answer of the engine as a whole, or with another body."""

@@ -5,11 +5,12 @@ checked values; no byte of a caller's head ever comes near.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+
+import orjson
 
 from hostadmin.guard.channel import Channel, Gone
 from hostadmin.guard.flows import CRLF, LAST_CHUNK, Body, Readable
@@ -56,13 +57,13 @@ class Response:
     async def json(self) -> Any:
         """Return the whole body as JSON (``None`` if it is empty)."""
         data = await self.read()
-        return json.loads(data) if data.strip() else None
+        return orjson.loads(data) if data.strip() else None
 
     async def message(self) -> str:
         """Return the engine's error text, whatever shape it has."""
         data = await self.read()
         with suppress(ValueError):
-            value = json.loads(data)
+            value = orjson.loads(data)
             if isinstance(value, dict) and isinstance(value.get("message"), str):
                 return str(value["message"])
         return data.decode("utf-8", "replace").strip()
