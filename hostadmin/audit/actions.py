@@ -16,6 +16,7 @@ class Action(StrEnum):
     CONTAINER_RENAME = "container.rename"
     CONTAINER_UPDATE = "container.update"
     CONTAINER_REMOVE = "container.remove"
+    CONTAINER_PRUNE = "container.prune"
     CONTAINER_ATTACH = "container.attach"
     CONTAINER_ARCHIVE_PUT = "container.archive.put"
     CONTAINER_COMMIT = "container.commit"
@@ -27,12 +28,15 @@ class Action(StrEnum):
     IMAGE_BUILD = "image.build"
     IMAGE_TAG = "image.tag"
     IMAGE_REMOVE = "image.remove"
+    IMAGE_PRUNE = "image.prune"
     NETWORK_CREATE = "network.create"
     NETWORK_CONNECT = "network.connect"
     NETWORK_DISCONNECT = "network.disconnect"
     NETWORK_REMOVE = "network.remove"
+    NETWORK_PRUNE = "network.prune"
     VOLUME_CREATE = "volume.create"
     VOLUME_REMOVE = "volume.remove"
+    VOLUME_PRUNE = "volume.prune"
     REQUEST_REFUSE = "request.refuse"  # what matches no row, or is not HTTP
     ADMIN_OPERATION = "admin.operation"  # what only an administrator may do; detail: the operation
     OPERATION_REFUSE = "operation.refuse"  # a row that refuses

@@ -56,6 +56,12 @@ class Rule(Enum):
     VOLUME_INSPECT = auto()
     VOLUME_CREATE = auto()
     VOLUME_REMOVE = auto()
+    CONTAINER_PRUNE = auto()
+    IMAGE_PRUNE = auto()
+    NETWORK_PRUNE = auto()
+    VOLUME_PRUNE = auto()
+    BUILD_PRUNE = auto()
+    DISK_USAGE = auto()
     EMPTY_LIST = auto()
     NO_SUCH_PLUGIN = auto()
     NO_SWARM = auto()
@@ -102,6 +108,15 @@ def _refused(reason: str, *rows: tuple[str, str, str]) -> tuple[Route, ...]:
 LOGS: Final = {"follow": "b", "stdout": "b", "stderr": "b", "since": "t", "until": "t", "timestamps": "b", "tail": "s", "details": "b"}
 ATTACH: Final = {"detachKeys": "s", "logs": "b", "stream": "b", "stdin": "b", "stdout": "b", "stderr": "b"}
 SIZE: Final = {"h": "i", "w": "i"}
+FILTERS: Final = {"filters": "f"}
+BUILD_PRUNE: Final = {
+    "all": "b",
+    "filters": "f",
+    "keep-storage": "i",
+    "reserved-space": "i",
+    "max-used-space": "i",
+    "min-free-space": "i",
+}
 STOP: Final = {"signal": "s", "t": "i"}
 BUILDKIT: Final = "BuildKit is not supported yet: set DOCKER_BUILDKIT=0 to build with the classic builder"
 
@@ -146,6 +161,7 @@ CONTAINERS: Final = (
         Action.CONTAINER_REMOVE,
         query={"v": "b", "force": "b", "link": "b"},
     ),
+    _row("POST", "/containers/prune", "ContainerPrune", Rule.CONTAINER_PRUNE, Action.CONTAINER_PRUNE, query=FILTERS),
     _row("HEAD", "/containers/{id}/archive", "ContainerArchiveInfo", Rule.CONTAINER_READ, query={"path": "s"}),
     _row("GET", "/containers/{id}/archive", "ContainerArchive", Rule.CONTAINER_READ, query={"path": "s"}),
     _row(
@@ -239,8 +255,8 @@ IMAGES: Final = (
     *_refused("pushing to registries is not supported yet: use docker save", ("POST", "/images/{name}/push", "ImagePush")),
     *_refused("searching registries is not supported yet", ("GET", "/images/search", "ImageSearch")),
     *_refused("asking registries is not supported yet", ("GET", "/distribution/{name}/json", "DistributionInspect")),
-    *_refused("prune is not supported yet: use docker rmi", ("POST", "/images/prune", "ImagePrune")),
-    *_refused("the build cache is everybody's; hostadmin cleans it", ("POST", "/build/prune", "BuildPrune")),
+    _row("POST", "/images/prune", "ImagePrune", Rule.IMAGE_PRUNE, Action.IMAGE_PRUNE, query=FILTERS),
+    _row("POST", "/build/prune", "BuildPrune", Rule.BUILD_PRUNE, query=BUILD_PRUNE),
     *_refused(BUILDKIT, ("POST", "/session", "Session"), ("POST", "/grpc", "Grpc")),
     *_refused("builds end with their connection", ("POST", "/build/cancel", "BuildCancel")),
 )
@@ -251,7 +267,7 @@ NETWORKS: Final = (
     _row("POST", "/networks/{id}/connect", "NetworkConnect", Rule.NETWORK_CONNECT, Action.NETWORK_CONNECT),
     _row("POST", "/networks/{id}/disconnect", "NetworkDisconnect", Rule.NETWORK_CONNECT, Action.NETWORK_DISCONNECT),
     _row("DELETE", "/networks/{id}", "NetworkDelete", Rule.NETWORK_REMOVE, Action.NETWORK_REMOVE),
-    *_refused("prune is not supported yet: use docker network rm", ("POST", "/networks/prune", "NetworkPrune")),
+    _row("POST", "/networks/prune", "NetworkPrune", Rule.NETWORK_PRUNE, Action.NETWORK_PRUNE, query=FILTERS),
 )
 VOLUMES: Final = (
     _row("GET", "/volumes", "VolumeList", Rule.VOLUME_LIST, query={"filters": "f"}),
@@ -259,7 +275,7 @@ VOLUMES: Final = (
     _row("GET", "/volumes/{name}", "VolumeInspect", Rule.VOLUME_INSPECT),
     _row("DELETE", "/volumes/{name}", "VolumeDelete", Rule.VOLUME_REMOVE, Action.VOLUME_REMOVE, query={"force": "b"}),
     *_refused("there are no cluster volumes here", ("PUT", "/volumes/{name}", "VolumeUpdate")),
-    *_refused("prune is not supported yet: use docker volume rm", ("POST", "/volumes/prune", "VolumePrune")),
+    _row("POST", "/volumes/prune", "VolumePrune", Rule.VOLUME_PRUNE, Action.VOLUME_PRUNE, query=FILTERS),
 )
 SYSTEM: Final = (
     _row("HEAD", "/_ping", "SystemPingHead", Rule.PING),
@@ -268,8 +284,7 @@ SYSTEM: Final = (
     _row("GET", "/info", "SystemInfo", Rule.INFO),
     _row("GET", "/events", "SystemEvents", Rule.EVENTS, query={"since": "t", "until": "t", "filters": "f"}, long=True),
     *_refused("signing in to registries is not supported yet", ("POST", "/auth", "SystemAuth")),
-    *_refused("disk usage is not supported yet: use docker ps -as and docker images", ("GET", "/system/df", "SystemDataUsage")),
-    *_refused("prune is not supported yet: use docker rm", ("POST", "/containers/prune", "ContainerPrune")),
+    _row("GET", "/system/df", "SystemDataUsage", Rule.DISK_USAGE, query={"type": "s*", "verbose": "b"}),
     *_refused(
         "use docker attach: attaching by WebSocket is not supported yet", ("GET", "/containers/{id}/attach/ws", "ContainerAttachWebsocket")
     ),

@@ -27,6 +27,7 @@ from hostadmin.guard.recovery import recover
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST
 from hostadmin.guard.upstream import unreachable
+from hostadmin.guard.volumesizes import VolumeSizes
 from hostadmin.policy.profiles import Profiles
 from hostadmin.store import users
 from hostadmin.store.database import Database, Tx
@@ -53,6 +54,7 @@ class Guard:
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
         self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
+        self.volume_sizes = VolumeSizes()
         self._per_uid: Counter[int] = Counter()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.routes import Rule
-from hostadmin.guard.rules import admin, builds, containers, execs, images, networks, refusals, system, volumes
+from hostadmin.guard.rules import admin, builds, containers, execs, images, networks, prunes, refusals, system, usage, volumes
 
 HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
     Rule.PING: system.ping,
@@ -45,6 +45,12 @@ HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
     Rule.VOLUME_INSPECT: volumes.inspect,
     Rule.VOLUME_CREATE: volumes.create,
     Rule.VOLUME_REMOVE: volumes.remove,
+    Rule.CONTAINER_PRUNE: prunes.containers,
+    Rule.IMAGE_PRUNE: prunes.prune_images,
+    Rule.NETWORK_PRUNE: prunes.networks,
+    Rule.VOLUME_PRUNE: prunes.volumes,
+    Rule.BUILD_PRUNE: prunes.nothing,
+    Rule.DISK_USAGE: usage.disk_usage,
     Rule.EMPTY_LIST: refusals.empty_list,
     Rule.NO_SUCH_PLUGIN: refusals.no_such_plugin,
     Rule.NO_SWARM: refusals.no_swarm,

@@ -73,7 +73,7 @@ async def list_own(x: Exchange) -> None:
     if response.status != 200:
         await x.send_response(response)
         return
-    shown = [_show_item(item) for item in await response.json() if item["Id"] in mine]
+    shown = [show_item(item) for item in await response.json() if item["Id"] in mine]
     x.send_json(200, shown[:limit] if limit else shown)
 
 
@@ -92,7 +92,7 @@ async def _pin_filters(x: Exchange, filters: Filters) -> Filters:
     return pinned
 
 
-def _show_item(item: dict[str, Any]) -> dict[str, Any]:
+def show_item(item: dict[str, Any]) -> dict[str, Any]:
     """Return a list item with its network under the name that the caller used, not our pin."""
     mode = (item.get("HostConfig") or {}).get("NetworkMode", "")
     item["HostConfig"] = {"NetworkMode": _network_name(mode, (item.get("NetworkSettings") or {}).get("Networks"))}
