@@ -9,6 +9,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,10 +23,15 @@ from hostadmin.store.database import Database, Tx
 
 LOG = logging.getLogger("hostadmin.objects")
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
-SETTLE_SECONDS: Final = 0.2
+SETTLE_SECONDS: Final = 0.15
 LAST_EVENT: Final = "engine.last_event"
 ENDINGS: Final = {("container", "destroy"), ("network", "destroy"), ("volume", "destroy")}
-STATES: Final = frozenset({"start", "die", "stop", "kill", "pause", "unpause", "restart", "oom", "rename", "update", "create"})
+CHANGES: Final = {
+    "container": frozenset({"start", "die", "stop", "kill", "pause", "unpause", "restart", "oom", "rename", "update", "create"}),
+    "network": frozenset({"create"}),
+    "volume": frozenset({"create"}),
+}
+IMAGE_ACTIONS: Final = frozenset({"tag", "untag", "delete", "load", "import", "pull", "commit"})
 
 
 class Watcher:
@@ -92,35 +98,43 @@ class Watcher:
         self.state = "waiting"
 
     def _apply_all(self) -> None:
+        """Take what comes in a short while together: a ``docker run`` is seven events about one container."""
         while True:
-            event = self._queue.get()
-            if event is None:
+            events = self._take_batch()
+            for event in reduce_batch(events):
+                try:
+                    self._apply(event)
+                except HostadminError as error:
+                    LOG.info("objects: %s; the next resync will put it right", error.message)
+                except Exception:
+                    LOG.exception("objects: an event could not be applied")
+            if None in events:
                 return
-            try:
-                self._apply(event)
-            except HostadminError as error:
-                LOG.info("objects: %s; the next resync will put it right", error.message)
-            except Exception:
-                LOG.exception("objects: an event could not be applied")
+
+    def _take_batch(self) -> list[dict[str, Any] | None]:
+        batch = [self._queue.get()]
+        self._stop.wait(SETTLE_SECONDS)
+        while not self._queue.empty():
+            batch.append(self._queue.get_nowait())
+        return batch
 
     def _apply(self, event: dict[str, Any]) -> None:
-        kind, action = event.get("Type", ""), event.get("Action", "").partition(":")[0]
-        ref = (event.get("Actor") or {}).get("ID", "")
+        kind, action, ref = _subject(event)
         moment = event.get("time", 0)
         asked = timestamp()
         if (kind, action) in ENDINGS:
             self._end(Kind(kind), ref, moment, _time_of(event))
-        elif kind == "container" and action in STATES:
+        elif kind == "container":
             self._put_container(ref, asked)
-        elif kind == "network" and action == "create":
+        elif kind == "network":
             item = network_found(self.engine.inspect_network(ref))
             self.database.write(lambda tx: put_found(tx, Kind.NETWORK, item, asked))
-        elif kind == "volume" and action == "create":
+        elif kind == "volume":
             volume = self.engine.inspect_volume(ref)
             item = Found(ref, ref, {"driver": volume["Driver"], "created": volume.get("CreatedAt")})
             self.database.write(lambda tx: put_found(tx, Kind.VOLUME, item, asked))
-        elif kind == "image" and action in ("tag", "untag", "delete", "load", "import", "pull", "commit"):
-            self._settle_images()
+        else:
+            self.resync()
 
     def _end(self, kind: Kind, ref: str, moment: int, ended: str) -> None:
         def work(tx: Tx) -> None:
@@ -146,17 +160,35 @@ class Watcher:
         item = Found(found["Id"], found["Name"].removeprefix("/"), detail, labels=found["Config"].get("Labels") or {})
         self.database.write(lambda tx: put_found(tx, Kind.CONTAINER, item, asked))
 
-    def _settle_images(self) -> None:
-        """Many image events come together: wait a moment, drop the rest of the burst, compare once."""
-        time.sleep(SETTLE_SECONDS)
-        rest = []
-        while not self._queue.empty():
-            event = self._queue.get_nowait()
-            if event is None or event.get("Type") != "image":
-                rest.append(event)
-        for event in rest:
-            self._queue.put(event)
-        self.resync()
+
+def _subject(event: dict[str, Any]) -> tuple[str, str, str]:
+    """Return what kind of object an event is about, what happened to it, and its id (volumes: name)."""
+    actor = event.get("Actor") or {}
+    return event.get("Type", ""), event.get("Action", "").partition(":")[0], actor.get("ID", "")
+
+
+def reduce_batch(events: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """Return the events of a batch that change the ledger, in order, each object's once.
+
+    An end outdates all that came before it; of what came after it only the last counts: the engine is asked anyway.
+    One image event stands for all: tags are compared as a whole, after everything else.
+    """
+    kept: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    images: dict[str, Any] | None = None
+    for event in events:
+        if event is None:
+            continue
+        kind, action, ref = _subject(event)
+        if kind == "image":
+            images = event if action in IMAGE_ACTIONS else images
+        elif (kind, action) in ENDINGS:
+            for ending in (True, False):
+                kept.pop((kind, ref, ending), None)
+            kept[kind, ref, True] = event
+        elif action in CHANGES.get(kind, ()):
+            kept.pop((kind, ref, False), None)
+            kept[kind, ref, False] = event
+    return [*kept.values(), *([images] if images else [])]
 
 
 def _time_of(event: dict[str, Any]) -> str:

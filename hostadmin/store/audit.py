@@ -1,28 +1,33 @@
 """Rows of the audit, and the intents that still have no outcome."""
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from hostadmin.store.database import Tx
 from hostadmin.store.tables import audit_open, audit_records
 
+# Written twice for every change: built once, filled by parameters.
+_APPEND: Final = insert(audit_records)
+_OPEN: Final = insert(audit_open)
+_CLOSE: Final = delete(audit_open).where(audit_open.c.seq == bindparam("of"))
+
 
 def append(tx: Tx, values: dict[str, Any]) -> int:
     """Append one record and return its ``seq``. This is the seam for the hash chain: one writer, one call."""
-    seq = tx.execute(insert(audit_records).values(**values)).inserted_primary_key
+    seq = tx.execute(_APPEND, values).inserted_primary_key
     assert seq is not None  # noqa: S101  # an INTEGER PRIMARY KEY always has one
     return int(seq[0])
 
 
 def open_intent(tx: Tx, seq: int, req: str, proc: str, boot: str) -> None:
     """Remember that an intent waits for its outcome."""
-    tx.execute(insert(audit_open).values(seq=seq, req=req, proc=proc, boot=boot))
+    tx.execute(_OPEN, {"seq": seq, "req": req, "proc": proc, "boot": boot})
 
 
 def close_intent(tx: Tx, seq: int) -> bool:
     """Forget an open intent; return whether it was open."""
-    return tx.execute(delete(audit_open).where(audit_open.c.seq == seq)).rowcount > 0
+    return tx.execute(_CLOSE, {"of": seq}).rowcount > 0
 
 
 def is_unsettled(tx: Tx, req: str, account: str, ref: str) -> bool:

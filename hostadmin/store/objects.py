@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from hostadmin.core.clock import timestamp
 from hostadmin.core.values import Attribution, Kind
@@ -41,6 +41,11 @@ _COLUMNS = (
     objects.c.gone_at,
 )
 _SELECT = select(*_COLUMNS).select_from(objects.outerjoin(users, objects.c.owner_id == users.c.id))
+_PRESENT = (objects.c.kind == bindparam("of_kind"), objects.c.gone_at.is_(None))
+# Asked by the guard again and again: built once, filled by parameters.
+_FIND: Final = _SELECT.where(*_PRESENT, objects.c.ref == bindparam("of_ref"))
+_OWNERS: Final = select(objects.c.ref, objects.c.owner_id).where(*_PRESENT, objects.c.owner_id.is_not(None))
+_INSERT: Final = insert(objects)
 
 
 def _object(row: Any) -> Object:
@@ -52,7 +57,7 @@ def _object(row: Any) -> Object:
 
 def find(tx: Tx, kind: Kind, ref: str) -> Object | None:
     """Return the present object with that full id (volumes: name)."""
-    row = tx.execute(_SELECT.where(objects.c.kind == kind, objects.c.ref == ref, objects.c.gone_at.is_(None))).first()
+    row = tx.execute(_FIND, {"of_kind": kind, "of_ref": ref}).first()
     return _object(row) if row else None
 
 
@@ -65,10 +70,7 @@ def owner_of(tx: Tx, kind: Kind, ref: str) -> str | None:
 
 def owners(tx: Tx, kind: Kind) -> dict[str, str]:
     """Return full id (volumes: name) → account id of all present objects of a kind that have an owner."""
-    query = select(objects.c.ref, objects.c.owner_id).where(
-        objects.c.kind == kind, objects.c.gone_at.is_(None), objects.c.owner_id.is_not(None)
-    )
-    return {row.ref: row.owner_id for row in tx.execute(query)}
+    return dict(tx.execute(_OWNERS, {"of_kind": kind}).tuples().all())
 
 
 def last_owner(tx: Tx, kind: Kind, ref: str) -> str | None:
@@ -120,19 +122,8 @@ def put(
     stamp = timestamp()
     known = find(tx, kind, ref)
     if known is None:
-        tx.execute(
-            insert(objects).values(
-                kind=kind,
-                ref=ref,
-                name=name,
-                owner_id=owner_id,
-                attribution=attribution,
-                detail=detail or {},
-                first_seen=stamp,
-                last_seen=stamp,
-                gone_at=None,
-            )
-        )
+        row = {"kind": kind, "ref": ref, "name": name, "owner_id": owner_id, "attribution": attribution, "detail": detail or {}}
+        tx.execute(_INSERT, {**row, "first_seen": stamp, "last_seen": stamp, "gone_at": None})
         return
     values: dict[str, Any] = {"name": name or known.name, "last_seen": stamp}
     if detail is not None:
