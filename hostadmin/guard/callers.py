@@ -137,7 +137,7 @@ class Callers:
 
     def _member(self, uid: int) -> User:
         """Return the account of a uid that has access now; remembered until anything changes."""
-        stamp = (_stamps(), self._ledger.database.version())
+        stamp = (_stamps(), self._ledger.database.versions()["users"])
         if stamp != self._stamp:
             self._stamp = stamp
             self._cache.clear()

@@ -1,7 +1,7 @@
 """The guard's view of the ledger: who owns what, who is who; read through, never stale.
 
-Answers are kept only while the database has not changed (``Database.version``), so a change by either
-process is seen by the next request.
+Answers are kept only while their part of the database has not changed (``Database.versions``), so a change by
+either process is seen by the next request.
 """
 
 from collections.abc import Callable
@@ -14,51 +14,76 @@ from hostadmin.store.database import Database, Tx
 T = TypeVar("T")
 
 
+class Owners:
+    """Full id (volumes: name) to the owner's account id, of the present objects of a kind that have one."""
+
+    __slots__ = ("_kind", "_ledger")
+
+    def __init__(self, ledger: "Ledger", kind: Kind) -> None:
+        self._ledger = ledger
+        self._kind = kind
+
+    def get(self, ref: str, default: str | None = None) -> str | None:
+        """Return the owner of one object, ``default`` if it has none or is not there."""
+        owner = self._ledger.owner(self._kind, ref)
+        return default if owner is None else owner
+
+    def __contains__(self, ref: str) -> bool:
+        return self.get(ref) is not None
+
+    def __getitem__(self, ref: str) -> str:
+        owner = self.get(ref)
+        if owner is None:
+            raise KeyError(ref)
+        return owner
+
+
 class Ledger:
     """Reads of the ledger for the guard, and the transactions that record what the guard creates."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._version: Any = None
-        self._known: dict[Any, Any] = {}
+        self._versions: dict[str, int] = {}
+        self._known: dict[str, dict[Any, Any]] = {"users": {}, "objects": {}, "images": {}}
 
-    def _cached(self, key: Any, load: Callable[[Tx], T]) -> T:
-        version = self.database.version()
-        if version != self._version:
-            self._version = version
-            self._known.clear()
-        if key not in self._known:
-            with self.database.read() as tx:
-                self._known[key] = load(tx)
-        found: T = self._known[key]
+    def _cached(self, part: str, key: Any, load: Callable[[Tx], T]) -> T:
+        version = self.database.versions()[part]
+        known = self._known[part]
+        if version != self._versions.get(part):
+            self._versions[part] = version
+            known.clear()
+        if key not in known:
+            known[key] = self.database.look(load)
+        found: T = known[key]
         return found
 
     def user_by_login(self, login: str) -> users.User | None:
         """Return the living account with that login."""
-        return self._cached(("login", login), lambda tx: users.find_login(tx, login))
+        return self._cached("users", ("login", login), lambda tx: users.find_login(tx, login))
 
     def user(self, user_id: str) -> users.User | None:
         """Return an account by its id."""
-        return self._cached(("user", user_id), lambda tx: users.find(tx, user_id))
+        return self._cached("users", ("user", user_id), lambda tx: users.find(tx, user_id))
 
-    def owners(self, kind: Kind) -> dict[str, str]:
-        """Return full id (volumes: name) → owner's account id, of all owned present objects of a kind."""
-        return self._cached(("owners", kind), lambda tx: objects.owners(tx, kind))
+    def owner(self, kind: Kind, ref: str) -> str | None:
+        """Return the account id of the owner of a present object by its full id (volumes: name)."""
+        return self._cached("objects", ("owner", kind, ref), lambda tx: objects.owner_of(tx, kind, ref))
+
+    def owners(self, kind: Kind) -> "Owners":
+        """Return the owners of all present objects of a kind, looked up one at a time."""
+        return Owners(self, kind)
 
     def owned(self, kind: Kind, owner: str) -> frozenset[str]:
         """Return the full ids (volumes: names) of an account's present objects of a kind."""
-        return self._cached(
-            ("owned", kind, owner),
-            lambda _: frozenset(ref for ref, who in self.owners(kind).items() if who == owner),
-        )
+        return self._cached("objects", ("owned", kind, owner), lambda tx: objects.owned(tx, kind, owner))
 
     def last_owner(self, kind: Kind, ref: str) -> str | None:
         """Return the owner of an object that may be gone already."""
-        return self._cached(("last", kind, ref), lambda tx: objects.last_owner(tx, kind, ref))
+        return self._cached("objects", ("last", kind, ref), lambda tx: objects.last_owner(tx, kind, ref))
 
     def tag_owners(self) -> dict[str, str | None]:
         """Return tag → owner's account id (``None``: the host's)."""
-        return self._cached(("tags",), images.tag_owners)
+        return self._cached("images", ("tags",), images.tag_owners)
 
     def tag_owner(self, tag: str) -> str | None:
         """Return a normalised tag's owner, ``None`` for the host's.
@@ -69,11 +94,11 @@ class Ledger:
 
     def held(self, owner: str) -> set[str]:
         """Return the ids of the images that an account holds."""
-        return self._cached(("held", owner), lambda tx: images.held_by(tx, owner))
+        return self._cached("images", ("held", owner), lambda tx: images.held_by(tx, owner))
 
     def holders(self, image_id: str) -> set[str]:
         """Return the account ids that hold an image."""
-        return self._cached(("holders", image_id), lambda tx: images.holders(tx, image_id))
+        return self._cached("images", ("holders", image_id), lambda tx: images.holders(tx, image_id))
 
 
 def recorded(kind: Kind, ref: str, name: str, owner: str, attribution: Attribution = Attribution.GUARD) -> Callable[[Tx], None]:

@@ -13,7 +13,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -75,7 +75,9 @@ class Database:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._started = False
         self._watcher: Any = None
-        self._ask_version: Any = None
+        self._looker: Connection | None = None
+        self._seen: int | None = None
+        self._versions: Mapping[str, int] = {}
         self._start_lock = threading.Lock()
 
     def _prepare_file(self) -> None:
@@ -100,11 +102,29 @@ class Database:
             cursor.close()
 
         def on_begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
+            if not connection.get_execution_options().get("untransacted"):
+                connection.exec_driver_sql(begin)
 
         event.listen(engine, "connect", on_connect)
         event.listen(engine, "begin", on_begin)
         return engine
+
+    def look(self, work: Callable[[Tx], T]) -> T:
+        """Do ``work``, one query each, outside of any transaction; for one thread of the process (the guard's loop).
+
+        Raises:
+            Unavailable: the database cannot be read now.
+
+        """
+        try:
+            if self._looker is None:
+                self._looker = self._read_engine.connect().execution_options(untransacted=True)
+            return work(self._looker)
+        except OperationalError as error:
+            if self._looker is not None:
+                self._looker.invalidate()
+                self._looker = None
+            raise _translate(error) from error
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -156,12 +176,19 @@ class Database:
         with self._locked(), self._write_engine.begin() as connection:
             yield connection
 
-    def version(self) -> int:
-        """Return a number that changes with every commit of anybody; for one thread of the process."""
+    def versions(self) -> Mapping[str, int]:
+        """Return a number per part of the ledger (users, objects, images) that grows when anybody changes it.
+
+        For one thread of the process, on every request of the guard.
+        """
         if self._watcher is None:
             self._watcher = self._read_engine.raw_connection()
-            self._ask_version = self._watcher.driver_connection.execute  # asked on every request of the guard
-        return int(self._ask_version("PRAGMA data_version").fetchone()[0])
+        ask = self._watcher.driver_connection.execute
+        version = ask("PRAGMA data_version").fetchone()[0]
+        if version != self._seen:
+            self._versions = dict(ask("SELECT part, version FROM table_versions").fetchall())
+            self._seen = version
+        return self._versions
 
     def close(self) -> None:
         """Finish what is queued and close every connection."""
@@ -170,6 +197,8 @@ class Database:
             self._thread.join(10)
         if self._watcher is not None:
             self._watcher.close()
+        if self._looker is not None:
+            self._looker.close()
         with self._locked():
             self._read_engine.dispose()
             self._write_engine.dispose()

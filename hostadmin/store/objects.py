@@ -45,6 +45,8 @@ _PRESENT = (objects.c.kind == bindparam("of_kind"), objects.c.gone_at.is_(None))
 # Asked by the guard again and again: built once, filled by parameters.
 _FIND: Final = _SELECT.where(*_PRESENT, objects.c.ref == bindparam("of_ref"))
 _OWNERS: Final = select(objects.c.ref, objects.c.owner_id).where(*_PRESENT, objects.c.owner_id.is_not(None))
+_OWNER: Final = select(objects.c.owner_id).where(*_PRESENT, objects.c.ref == bindparam("of_ref"))
+_OWNED: Final = select(objects.c.ref).where(*_PRESENT, objects.c.owner_id == bindparam("of_owner"))
 _INSERT: Final = insert(objects)
 
 
@@ -63,14 +65,18 @@ def find(tx: Tx, kind: Kind, ref: str) -> Object | None:
 
 def owner_of(tx: Tx, kind: Kind, ref: str) -> str | None:
     """Return the account id of the owner of a present object, ``None`` if it has none."""
-    query = select(objects.c.owner_id).where(objects.c.kind == kind, objects.c.ref == ref, objects.c.gone_at.is_(None))
-    owner: str | None = tx.execute(query).scalar()
+    owner: str | None = tx.execute(_OWNER, {"of_kind": kind, "of_ref": ref}).scalar()
     return owner
+
+
+def owned(tx: Tx, kind: Kind, owner_id: str) -> frozenset[str]:
+    """Return the full ids (volumes: names) of an account's present objects of a kind."""
+    return frozenset(tx.execute(_OWNED, {"of_kind": kind, "of_owner": owner_id}).scalars())
 
 
 def owners(tx: Tx, kind: Kind) -> dict[str, str]:
     """Return full id (volumes: name) → account id of all present objects of a kind that have an owner."""
-    return dict(tx.execute(_OWNERS, {"of_kind": kind}).tuples().all())
+    return {row.ref: row.owner_id for row in tx.execute(_OWNERS, {"of_kind": kind})}
 
 
 def last_owner(tx: Tx, kind: Kind, ref: str) -> str | None:

@@ -184,3 +184,10 @@ facts: Final = Table(  # small facts that must survive a restart: engine socket 
     Column("key", String(64), primary_key=True),
     Column("value", JSON, nullable=False),
 )
+
+table_versions: Final = Table(  # how often each part of the ledger has changed; triggers count (migration 0002)
+    "table_versions",
+    METADATA,
+    Column("part", String(16), primary_key=True),  # users, objects, images
+    Column("version", Integer, nullable=False),
+)

@@ -10,7 +10,7 @@ from hostadmin.core.errors import Failed
 from hostadmin.core.values import Attribution, Kind, UserState
 from hostadmin.store import facts, images, objects, users
 from hostadmin.store.database import Database
-from hostadmin.store.migrate import newest_revision, upgrade
+from hostadmin.store.migrate import newest_revision, stored_revision, upgrade
 
 
 def test_migration_is_complete_and_idempotent(tmp_path):
@@ -26,7 +26,8 @@ def test_a_newer_schema_is_refused(database):
         raw.execute("update alembic_version set version_num = '9999'")
     with pytest.raises(Failed):
         upgrade(database)
-    assert newest_revision() == "0001"
+    with database.read() as tx:
+        assert stored_revision(tx) == "9999" > newest_revision(), "nothing was done"
 
 
 def test_pragmas_hold_on_every_connection(database):
@@ -60,16 +61,35 @@ def test_a_lone_failure_rolls_back_and_reaches_its_waiter(database):
         assert facts.get(tx, "x") is None
 
 
-def test_version_changes_with_every_commit_of_anybody(database):
-    before = database.version()
-    assert database.version() == before
+def test_versions_change_with_every_change_of_their_part_by_anybody(database):
+    def add(tx):
+        objects.put(tx, Kind.VOLUME, "v", name="v", owner_id=None, attribution=Attribution.UNKNOWN)
+
+    before = dict(database.versions())
+    assert set(before) == {"users", "objects", "images"}
     database.write(lambda tx: facts.put(tx, "a", 1))
-    middle = database.version()
-    assert middle != before
+    assert database.versions() == before, "what is no part of the ledger changes none"
+    database.write(add)
+    middle = dict(database.versions())
+    assert middle == {**before, "objects": middle["objects"]} != before
     other = Database(database.url)
-    other.write(lambda tx: facts.put(tx, "a", 2))
+    other.write(lambda tx: objects.mark_gone(tx, Kind.VOLUME, ["v"]))
     other.close()
-    assert database.version() != middle
+    assert database.versions()["objects"] > middle["objects"]
+
+
+def test_looks_see_every_commit_at_once(database):
+    def look():
+        return database.look(lambda tx: objects.owned(tx, Kind.VOLUME, user.id))
+
+    user = database.write(lambda tx: users.observe(tx, login="ashu", uid=2000, gid=2000, profile="student"))
+    assert look() == frozenset()
+    other = Database(database.url)
+    other.write(lambda tx: objects.put(tx, Kind.VOLUME, "v", name="v", owner_id=user.id, attribution=Attribution.GUARD))
+    assert look() == {"v"}
+    other.write(lambda tx: objects.mark_gone(tx, Kind.VOLUME, ["v"]))
+    other.close()
+    assert look() == frozenset()
 
 
 def test_two_writers_of_two_processes_lose_nothing(database):
