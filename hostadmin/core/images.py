@@ -39,6 +39,11 @@ class Reference:
         """The normalised tag, ``latest`` where none was written."""
         return f"{self.repository}:{self.tag or 'latest'}"
 
+    @property
+    def digested(self) -> str:
+        """``docker.io/library/alpine@sha256:...``; only where there is a digest."""
+        return f"{self.repository}@{self.digest}"
+
 
 def parse_reference(text: str) -> Reference | None:
     """Read a reference; ``None`` if it is not one."""

@@ -92,6 +92,14 @@ class Ledger:
         """
         return self.tag_owners().get(tag)
 
+    def names(self, owner: str) -> dict[str, str]:
+        """Return name → image id of what registries gave to an account under names that it does not own."""
+        return self._cached("images", ("names", owner), lambda tx: images.names_of(tx, owner))
+
+    def newest_held(self, owner: str, limit: int) -> list[str]:
+        """Return the ids of the images that an account got last, newest first."""
+        return self._cached("images", ("newest", owner, limit), lambda tx: images.newest_held(tx, owner, limit))
+
     def held(self, owner: str) -> set[str]:
         """Return the ids of the images that an account holds."""
         return self._cached("images", ("held", owner), lambda tx: images.held_by(tx, owner))

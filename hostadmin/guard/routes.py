@@ -46,6 +46,10 @@ class Rule(Enum):
     IMAGE_CREATE = auto()
     IMAGE_LOAD = auto()
     IMAGE_COMMIT = auto()
+    IMAGE_PUSH = auto()
+    IMAGE_SEARCH = auto()
+    REGISTRY_INSPECT = auto()
+    REGISTRY_LOGIN = auto()
     BUILD = auto()
     NETWORK_LIST = auto()
     NETWORK_INSPECT = auto()
@@ -252,9 +256,17 @@ IMAGES: Final = (
         },
     ),
     *_refused("attestations are not supported", ("GET", "/images/{name}/attestations", "ImageAttestations")),
-    *_refused("pushing to registries is not supported yet: use docker save", ("POST", "/images/{name}/push", "ImagePush")),
-    *_refused("searching registries is not supported yet", ("GET", "/images/search", "ImageSearch")),
-    *_refused("asking registries is not supported yet", ("GET", "/distribution/{name}/json", "DistributionInspect")),
+    _row(
+        "POST",
+        "/images/{name}/push",
+        "ImagePush",
+        Rule.IMAGE_PUSH,
+        Action.IMAGE_PUSH,
+        long=True,
+        query={"tag": "s", "platform": "s"},
+    ),
+    _row("GET", "/images/search", "ImageSearch", Rule.IMAGE_SEARCH, query={"term": "s", "limit": "i", "filters": "f"}),
+    _row("GET", "/distribution/{name}/json", "DistributionInspect", Rule.REGISTRY_INSPECT),
     _row("POST", "/images/prune", "ImagePrune", Rule.IMAGE_PRUNE, Action.IMAGE_PRUNE, query=FILTERS),
     _row("POST", "/build/prune", "BuildPrune", Rule.BUILD_PRUNE, query=BUILD_PRUNE),
     *_refused(BUILDKIT, ("POST", "/session", "Session"), ("POST", "/grpc", "Grpc")),
@@ -283,7 +295,7 @@ SYSTEM: Final = (
     _row("GET", "/version", "SystemVersion", Rule.VERSION),
     _row("GET", "/info", "SystemInfo", Rule.INFO),
     _row("GET", "/events", "SystemEvents", Rule.EVENTS, query={"since": "t", "until": "t", "filters": "f"}, long=True),
-    *_refused("signing in to registries is not supported yet", ("POST", "/auth", "SystemAuth")),
+    _row("POST", "/auth", "SystemAuth", Rule.REGISTRY_LOGIN, Action.REGISTRY_LOGIN),
     _row("GET", "/system/df", "SystemDataUsage", Rule.DISK_USAGE, query={"type": "s*", "verbose": "b"}),
     *_refused(
         "use docker attach: attaching by WebSocket is not supported yet", ("GET", "/containers/{id}/attach/ws", "ContainerAttachWebsocket")

@@ -25,6 +25,7 @@ from hostadmin.guard.messages import clean_message
 from hostadmin.guard.pulse import Pulse
 from hostadmin.guard.recovery import recover
 from hostadmin.guard.refusal import Refusal
+from hostadmin.guard.tagstate import TagState
 from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST
 from hostadmin.guard.upstream import unreachable
 from hostadmin.guard.volumesizes import VolumeSizes
@@ -55,6 +56,7 @@ class Guard:
         self.exchanges: set[Exchange] = set()
         self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
         self.volume_sizes = VolumeSizes()
+        self.tags = TagState()
         self._per_uid: Counter[int] = Counter()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 

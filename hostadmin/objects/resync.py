@@ -17,6 +17,7 @@ from hostadmin.store import audit, images, objects
 from hostadmin.store.database import Database, Tx
 
 CLAIM: Final = timedelta(seconds=60)
+TAG_CLAIM: Final = timedelta(days=1)  # an engine that lost its caller may still set a tag much later
 PREDEFINED: Final = ("bridge", "host", "none")
 
 
@@ -154,6 +155,7 @@ def _apply_tags(tx: Tx, listing: Listing) -> None:
         if known.get(tag) != image:
             images.put_tag(tx, tag, image, None)
     images.drop_tags(tx, [tag for tag, image in known.items() if image and tag not in listing.tags], before=listing.begun)
+    images.drop_old_claims(tx, timestamp(parse_timestamp(listing.begun) - TAG_CLAIM))
 
 
 def resync(database: Database, engine: Engine) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hostadmin.core.errors import Invalid, NotFound
 from hostadmin.core.names import RESTART_POLICIES
+from hostadmin.policy.registries import find_entry_violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Profile:
     restart_default: str
     restart_max_retries: int
     capabilities: frozenset[str]
+    registries: frozenset[str]
     ports: tuple[int, int]
     memory_bytes: int
     cpus: float
@@ -32,7 +34,7 @@ class Profile:
     def as_dict(self) -> dict[str, Any]:
         """Return the profile for JSON."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"capabilities": sorted(self.capabilities)}
+        return values | {"capabilities": sorted(self.capabilities), "registries": sorted(self.registries)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def _profile(name: str, body: Any, problems: list[str]) -> Profile | None:
         restart_default=body["restart_default"],
         restart_max_retries=body["restart_max_retries"],
         capabilities=frozenset(body["capabilities"]),
+        registries=frozenset(body["registries"]),
         ports=(body["ports"][0], body["ports"][1]),
         memory_bytes=body["memory_bytes"],
         cpus=float(body["cpus"]),
@@ -118,6 +121,11 @@ def _violations(body: dict[str, Any]) -> list[str]:
     capabilities = body["capabilities"]
     if not isinstance(capabilities, list) or any(not isinstance(c, str) or not c.isupper() for c in capabilities):
         found.append("capabilities must be a list of names such as NET_RAW")
+    registries = body["registries"]
+    if not isinstance(registries, list):
+        found.append("registries must be a list of host names such as docker.io")
+    else:
+        found += [text for entry in registries if (text := find_entry_violation(entry))]
     ports = body["ports"]
     if not _is_port_range(ports):
         found.append("ports must be [lowest, highest] within 1..65535")

@@ -97,6 +97,14 @@ image_holders: Final = Table(  # who built, pulled, loaded, imported or committe
     Column("since", String(32), nullable=False),
 )
 
+image_names: Final = Table(  # names under which a registry gave an image to an account: digests, and others' tags
+    "image_names",
+    METADATA,
+    Column("name", Text, primary_key=True),  # normalised tag, or repository@digest
+    Column("user_id", String(36), ForeignKey("users.id"), primary_key=True),
+    Column("image_id", Text, nullable=False),
+)
+
 audit_records: Final = Table(
     "audit_records",
     METADATA,

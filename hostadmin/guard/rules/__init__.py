@@ -5,7 +5,22 @@ from typing import Final
 
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.routes import Rule
-from hostadmin.guard.rules import admin, builds, containers, execs, images, networks, prunes, refusals, system, usage, volumes
+from hostadmin.guard.rules import (
+    admin,
+    builds,
+    containers,
+    execs,
+    imageremoval,
+    images,
+    incoming,
+    networks,
+    prunes,
+    refusals,
+    registries,
+    system,
+    usage,
+    volumes,
+)
 
 HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
     Rule.PING: system.ping,
@@ -31,10 +46,14 @@ HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
     Rule.IMAGE_SAVE: images.save,
     Rule.IMAGE_SAVE_MANY: images.save_many,
     Rule.IMAGE_TAG: images.tag,
-    Rule.IMAGE_REMOVE: images.remove,
-    Rule.IMAGE_CREATE: images.create,
-    Rule.IMAGE_LOAD: images.load,
-    Rule.IMAGE_COMMIT: images.commit,
+    Rule.IMAGE_REMOVE: imageremoval.remove,
+    Rule.IMAGE_CREATE: registries.create,
+    Rule.IMAGE_LOAD: incoming.load,
+    Rule.IMAGE_COMMIT: incoming.commit,
+    Rule.IMAGE_PUSH: registries.push,
+    Rule.IMAGE_SEARCH: registries.search,
+    Rule.REGISTRY_INSPECT: registries.inspect,
+    Rule.REGISTRY_LOGIN: registries.sign_in,
     Rule.BUILD: builds.build,
     Rule.NETWORK_LIST: networks.list_visible,
     Rule.NETWORK_INSPECT: networks.inspect,

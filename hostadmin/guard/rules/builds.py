@@ -1,19 +1,25 @@
 """Builds with the classic builder: parameters judged, tags claimed, base images checked."""
 
+from contextlib import ExitStack
 from typing import Any, Final
 
-from hostadmin.core.images import familiar, parse_reference
+from hostadmin.core.images import familiar, looks_like_id, parse_reference
+from hostadmin.guard import headers
 from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.query import FALSE
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import BUILDKIT
-from hostadmin.guard.rules import containers, images, resolve, tags
+from hostadmin.guard.rules import containers, registries, resolve, tags
 from hostadmin.guard.rules.context import BuildContext, named_in
-from hostadmin.guard.rules.spool import TarRefused
+from hostadmin.guard.rules.images import tags_of, target
+from hostadmin.guard.rules.incoming import Arrival
+from hostadmin.guard.rules.progress import Progress, built, built_quietly, step
+from hostadmin.guard.rules.tarstream import TarRefused, refused
+from hostadmin.guard.rules.uploads import Upload
 from hostadmin.guard.schema import mapping, nullable, text
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.policy import admission
-from hostadmin.store import images as rows
-from hostadmin.store.database import Tx
+from hostadmin.policy.registries import registry_of
 
 NEUTRAL_ONLY: Final = ("remote", "squash", "isolation", "securityopt", "outputs", "session", "cgroupparent")
 PASSED: Final = (
@@ -32,71 +38,84 @@ PASSED: Final = (
     "shmsize",
     "extrahosts",
 )
+DENIED: Final = "pull access denied for {}, repository does not exist or may require 'docker login'"
+STEPS_LIMIT: Final = 500
+CACHE_LIMIT: Final = 200
 TEXTS: Final = mapping(nullable(text(65536)))
 
 
 async def build(x: Exchange) -> None:
-    """Build an image; the result and its tags are the caller's."""
+    """Build an image; the result and its tags are the caller's.
+
+    The context goes to the engine while it comes; its Dockerfile follows after every image that it names has
+    been judged, and those images keep their names until the build has ended.
+    """
     _check(x)
+    arguments = _json_map(x, "buildargs")
+    configs = headers.registry_configs(x.head)
     wanted = [await tags.check_tag(x, name) for name in dict.fromkeys(x.query.texts("t"))]
     query = await _query(x, wanted)
-    with BuildContext(x.query.text("dockerfile") or "Dockerfile") as context:
-        try:
-            async for data in x.read_stream():
-                context.write(data)
-            bases = context.finish(_json_map(x, "buildargs"))
-        except TarRefused as refused:
-            raise malformed(f"hostadmin refused this build: {refused}", close=not x.body.done, status=refused.status) from None
-        for base in bases:
-            await _check_base(x, base)
-        await _run(x, wanted, query, context)
+    steps = Steps()
+    arrival = Arrival(x, "build", steps)
+    arrival.extra = lambda: steps.made(x)
+    shown = [familiar(t) for t in wanted]
+    entry = x.entry(target(x, None, ", ".join(shown) or None), detail={"args": sorted(arguments), "tags": shown})
+    await arrival.begin(x, entry, wanted)
+    context = BuildContext(x.query.text("dockerfile") or "Dockerfile")
+    with ExitStack() as used:
+
+        async def judge(other: Exchange) -> None:
+            for base in context.images(arguments):
+                used.enter_context(x.guard.tags.being_used(_names(base), x.caller.owner))
+                steps.allowed.add(await _check_base(other, base, configs))
+
+        upload = Upload(x, "this build", context, judge)
+        await arrival.carry(lambda: upload.ask("build", query=query))
 
 
-async def _run(x: Exchange, wanted: list[str], query: list[tuple[str, str]], context: BuildContext) -> None:
-    seen = images.ImageIds()
-    owner = x.caller.owner
-    detail = {"args": sorted(_json_map(x, "buildargs")), "bytes": context.size, "tags": [familiar(t) for t in wanted]}
-    intent = await x.intend(x.entry(images.target(x, None, ", ".join(wanted) or None), detail=detail), also=tags.claim(wanted, owner))
-    concluded = False
-
-    async def conclude(status: str | None = None) -> None:
-        nonlocal concluded
-        concluded = True
-        made = await _with_parents(x, await seen.known(x))
-        work = await tags.settle(x, wanted, "build", made)
-        await x.conclude(intent, status or ("error" if seen.failed else "ok"), also=work, detail={"images": seen.ids[-5:]})
-
-    try:
-        response = await x.ask("POST", "build", query=query, stream=context.chunks(), fields=images.TAR)
-        response.body = seen.listen(response.body)
-        await x.relay(response, before_end=conclude)
-        if not concluded:
-            await conclude("error")
-    except BaseException:
-        if not concluded:
-            x.upstream.close()
-            await x.conclude(intent, "unknown", also=_forget(wanted))
-        raise
+def _names(base: str) -> list[str]:
+    reference = parse_reference(base)
+    return [reference.tagged] if reference is not None else []
 
 
-def _forget(wanted: list[str]) -> Any:
-    """A build that was cut off has set no tag: the classic builder tags at the end."""
+class Steps(Progress):
+    """Listens to a build: its result, and the intermediate images that it leaves, also when it fails.
 
-    def work(tx: Tx) -> None:
-        rows.drop_tags(tx, [t for t in wanted if rows.known_tags(tx).get(t) == ""])
+    A container of the build can print what looks like a step. An intermediate image counts only if it stands on an
+    image of this build, has no tag and is nobody's.
+    """
 
-    return work
+    def __init__(self) -> None:
+        super().__init__(self._find_ids)
+        self.allowed: set[str] = set()  # ids of the images that this build may stand on
+        self._steps: list[str] = []
 
+    def _find_ids(self, message: dict[str, Any]) -> list[str]:
+        found = step(message)
+        if found:
+            self._steps = [*self._steps[-STEPS_LIMIT:], found]
+        return built(message) or built_quietly(message)
 
-async def _with_parents(x: Exchange, made: list[str]) -> list[str]:
-    """Return the images of a build with the untagged steps below them."""
-    found = list(made)
-    for image in made:
-        for step in await x.look("images", image, "history") or []:
-            step_id = step.get("Id", "")
-            if step_id.startswith("sha256:") and not step.get("Tags") and step_id not in found:
-                found.append(step_id)
-    return found
+    async def known(self, x: Exchange) -> list[str]:
+        """Return the ids of the result, and of the intermediate images of this build."""
+        found = await super().known(x)
+        held = x.guard.ledger.held(x.caller.owner)
+        for ref in dict.fromkeys(self._steps):
+            image = await x.look("images", ref, "json")
+            if image is None or image["Id"] in held or tags_of(image) or x.guard.ledger.holders(image["Id"]):
+                continue
+            if image.get("Parent") in self.allowed | held | set(found):
+                found.append(image["Id"])
+        return found
+
+    async def made(self, x: Exchange) -> list[str]:
+        """Return the untagged steps below the result."""
+        found: list[str] = []
+        for image in self.ids[-1:]:
+            for item in await x.look("images", image, "history") or []:
+                if str(item.get("Id", "")).startswith("sha256:") and not item.get("Tags"):
+                    found.append(item["Id"])
+        return found
 
 
 def _check(x: Exchange) -> None:
@@ -131,19 +150,26 @@ async def _query(x: Exchange, wanted: list[str]) -> list[tuple[str, str]]:
     query = [("t", name) for name in wanted]
     query += x.query.pairs(*PASSED)
     query += [("rm", "1"), ("forcerm", "1"), ("version", "1")]
-    if x.query.text("pull").lower() not in ("", "0", "false", "no", "none"):
-        query.append(("pull", "1"))
     for name, value in (("buildargs", _json_map(x, "buildargs")), ("labels", labels)):
         if value:
             query.append((name, dump_json(value).decode("ascii")))
-    cache = x.query.text("cachefrom")
-    if cache and cache not in ("null", "[]"):
-        refs = parse_json(cache, "cachefrom")
-        if not isinstance(refs, list) or not all(isinstance(r, str) for r in refs):
-            raise malformed("cachefrom must be a list of images")
-        ids = [(await resolve.image(x, ref))["Id"] for ref in refs]
-        query.append(("cachefrom", dump_json(ids).decode("ascii")))
-    return query + await _network(x)
+    return query + await _cache(x) + await _network(x)
+
+
+async def _cache(x: Exchange) -> list[tuple[str, str]]:
+    """Let the builder's cache find the caller's own images only.
+
+    The engine has one cache for everybody, and a step with the same words is the same step to it, whatever it had
+    produced: what somebody's build has generated would be handed to whoever guesses the words. With ``cachefrom``
+    it takes only what lies below the images named there (moby ``image/cache``: ``ImageCache.GetCache``).
+    """
+    given = x.query.text("cachefrom")
+    refs = parse_json(given, "cachefrom") if given else None
+    if refs is not None and (not isinstance(refs, list) or not all(isinstance(r, str) for r in refs)):
+        raise malformed("cachefrom must be a list of images")
+    ids = [(await resolve.image(x, ref))["Id"] for ref in refs or []]
+    ids = ids or x.guard.ledger.newest_held(x.caller.owner, CACHE_LIMIT)
+    return [("cachefrom", dump_json(ids).decode("ascii"))] if ids else [("nocache", "1")]
 
 
 async def _network(x: Exchange) -> list[tuple[str, str]]:
@@ -157,22 +183,50 @@ async def _network(x: Exchange) -> list[tuple[str, str]]:
     return [("networkmode", (await resolve.network(x, mode, predefined=False))["Id"])]
 
 
-async def _check_base(x: Exchange, base: str) -> None:
-    """An image that is there must be visible; one that is not there may be pulled by the engine."""
-    if parse_reference(base) is None:
+async def _check_base(x: Exchange, base: str, configs: dict[str, headers.AuthConfig]) -> str:
+    """Return the id of an image that a build names: a visible one; one that is not there is pulled for the caller first.
+
+    Raises:
+        Refusal: not visible, or not to be had.
+
+    """
+    reference = parse_reference(base)
+    if reference is None and not looks_like_id(base):
         raise malformed(f"invalid base image {base[:128]!r}")
-    if await x.look("images", base, "json") is None:
-        return
+    always = x.query.text("pull").lower() not in ("", *FALSE)
+    found = None if always and reference is not None else await _find_base(x, base)
+    if found is None:
+        if reference is None:
+            raise Refusal(404, DENIED.format(base), "ownership")
+        await registries.fetch(x, reference, _auth_for(reference.domain, configs))
+        found = await _find_base(x, base)
+    if found is None:
+        raise Refusal(404, DENIED.format(base), "ownership")
+    await _check_triggers(x, base, found, configs)
+    return str(found["Id"])
+
+
+async def _find_base(x: Exchange, base: str) -> dict[str, Any] | None:
     try:
-        found = await resolve.image(x, base)
-    except Refusal:
-        text = f"pull access denied for {base}, repository does not exist or may require 'docker login'"
-        raise Refusal(404, text, "ownership") from None
-    for line in (found.get("Config") or {}).get("OnBuild") or []:  # triggers act in this build
+        return await resolve.image(x, base)
+    except Refusal as missing:
+        if missing.status != 404:
+            raise
+        return None
+
+
+def _auth_for(domain: str, configs: dict[str, headers.AuthConfig]) -> headers.AuthConfig:
+    """Return the credentials that the caller has sent for a registry."""
+    return next((auth for address, auth in configs.items() if registry_of(address) == domain), {})
+
+
+async def _check_triggers(x: Exchange, base: str, found: dict[str, Any], configs: dict[str, headers.AuthConfig]) -> None:
+    """Judge what the triggers of a base image (``ONBUILD``) name: they act in this build."""
+    for line in (found.get("Config") or {}).get("OnBuild") or []:
         word, _, rest = line.partition(" ")
         try:
             named = named_in(word.upper(), rest)
-        except TarRefused as refused:
-            raise malformed(f"hostadmin refused this build: {base}: {refused}", status=refused.status) from None
+        except TarRefused as error:
+            raise refused(f"this build: {base}", error) from None
         for image in named:
-            await _check_base(x, image)
+            await _check_base(x, image, configs)

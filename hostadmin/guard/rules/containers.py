@@ -16,6 +16,7 @@ from hostadmin.guard.exchange import Exchange, error_message, passed_fields
 from hostadmin.guard.query import Filters, build_filters, check_keys
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.rules import mounts, resolve
+from hostadmin.guard.rules.uploads import Upload
 from hostadmin.policy import admission
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
@@ -256,10 +257,9 @@ async def upload(x: Exchange) -> None:
     mounts.check_enterable(x, found, "copy into")
     intent = await x.intend(x.entry(target(x, full, x.params[0]), detail={"path": x.query.text("path")}))
     query = x.query.pairs("path", "noOverwriteDirNonDir", "copyUIDGID")
-    fields = (("Content-Type", "application/x-tar"),)
     status = "unknown"
     try:
-        response = await x.ask("PUT", "containers", full, "archive", query=query, stream=x.read_stream(), fields=fields)
+        response = await Upload(x, "this copy").ask("containers", full, "archive", method="PUT", query=query)
         data = await response.read()
         status = "ok" if response.status < 400 else "error"
     finally:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from hostadmin.core.labels import RESERVED_PREFIX
-from hostadmin.guard.rules.spool import Spool, TarRefused, clean
+from hostadmin.guard.rules.tarstream import TarRefused, TarStream, clean
 
 DOCKERFILE_LIMIT: Final = 1 << 20
+DEFAULT_DOCKERFILE: Final = "Dockerfile"  # the builder takes "dockerfile" where that is missing
 WORDS: Final = frozenset(
     """FROM ARG RUN CMD LABEL MAINTAINER EXPOSE ENV ADD COPY ENTRYPOINT VOLUME USER WORKDIR ONBUILD STOPSIGNAL
     HEALTHCHECK SHELL""".split()  # noqa: SIM905  # reads as the list in the builder's manual
@@ -24,8 +25,8 @@ _DRESSING: Final = re.compile(r"""[\\"'${}]""")
 _ADDRESS: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)", re.IGNORECASE)
 
 
-class BuildContext(Spool):
-    """Spools one context and tells which images its Dockerfile names.
+class BuildContext(TarStream):
+    """One context on its way to the builder; its Dockerfile is held back until the images in it are judged.
 
     Args:
         dockerfile: path of the Dockerfile inside the context.
@@ -34,16 +35,17 @@ class BuildContext(Spool):
 
     def __init__(self, dockerfile: str) -> None:
         self._name = clean(dockerfile)
-        super().__init__(frozenset({self._name}), DOCKERFILE_LIMIT)
+        self._names_it = (self._name, self._name.lower()) if self._name == DEFAULT_DOCKERFILE else (self._name,)
+        super().__init__(frozenset(self._names_it), DOCKERFILE_LIMIT)
 
-    def finish(self, arguments: dict[str, str | None]) -> list[str]:
-        """Return the images that the Dockerfile names, stages and ``scratch`` left out.
+    def images(self, arguments: dict[str, str | None]) -> list[str]:
+        """Return the images that the Dockerfile names, stages and ``scratch`` left out; after ``finish``.
 
         Raises:
-            TarRefused: no tar, no Dockerfile, or an image name that cannot be known.
+            TarRefused: no Dockerfile, or an image name that cannot be known.
 
         """
-        found = self.rebuild().get(self._name)
+        found = next((self.found[name] for name in self._names_it if name in self.found), None)
         if found is None:
             raise TarRefused(f"Cannot locate specified Dockerfile: {self._name}")
         try:

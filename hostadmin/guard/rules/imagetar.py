@@ -1,56 +1,68 @@
 """A saved image on its way in: its tags and ids, read strictly from its manifest (``engine-api.md`` 7.8)."""
 
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hostadmin.core.images import FULL_IMAGE_ID
 from hostadmin.guard.refusal import Refusal
-from hostadmin.guard.rules.spool import Spool, TarRefused
+from hostadmin.guard.rules.tarstream import TarRefused, TarStream
 from hostadmin.guard.strictjson import parse_json
 
 METADATA: Final = frozenset({"manifest.json", "repositories", "index.json"})
 METADATA_LIMIT: Final = 4 << 20
 NAME_ANNOTATIONS: Final = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+CONFIGURATION: Final = re.compile(r"[0-9a-f]{64}\.json|blobs/sha256/[0-9a-f]{64}")
 MEMBERS: Final = frozenset({"Config", "RepoTags", "Layers", "Parent", "LayerSources"})
 
 
-class ImageTar(Spool):
-    """Spools one saved image and tells which tags and images it would set."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a saved image would set: each tag with the image id that it will name (empty if unknown), and all ids.
 
-    def __init__(self) -> None:
-        super().__init__(METADATA, METADATA_LIMIT)
+    An id is the SHA-256 of the image's configuration as it is in the file, whatever that is called there.
+    """
 
-    def finish(self) -> tuple[dict[str, str], list[str]]:
-        """Return the tags of the file with the image id that each will name (empty if unknown), and all image ids.
-
-        Raises:
-            TarRefused: not a plain tar of images, or ambiguous.
-
-        """
-        found = self.rebuild()
-        if "manifest.json" not in found:
-            raise TarRefused("it has no manifest.json; save it with `docker save`")
-        names: dict[str, str] = {}
-        ids: set[str] = set()
-        others: set[str] = set()
-        try:
-            for name, data in found.items():
-                value = parse_json(data, name)
-                if name == "manifest.json":
-                    _from_manifest(value, names, ids)
-                elif name == "repositories":
-                    others |= {f"{repository}:{tag}" for repository, tags in value.items() for tag in tags}
-                else:
-                    others |= _from_index(value)
-        except (TypeError, AttributeError, KeyError, Refusal) as error:
-            raise TarRefused("its manifest is malformed") from error
-        return {**dict.fromkeys(sorted(others - set(names)), ""), **names}, sorted(ids)
+    names: dict[str, str]
+    ids: list[str]
 
 
-def _from_manifest(value: Any, names: dict[str, str], ids: set[str]) -> None:
+def image_stream() -> TarStream:
+    """Return the stream of one saved image; what names its tags is held back."""
+    return TarStream(METADATA, METADATA_LIMIT, CONFIGURATION)
+
+
+def read_contents(stream: TarStream) -> Contents:
+    """Read the metadata of a saved image that has come in whole.
+
+    Raises:
+        TarRefused: no image, or ambiguous.
+
+    """
+    if "manifest.json" not in stream.found:
+        raise TarRefused("it has no manifest.json; save it with `docker save`")
+    names: dict[str, str] = {}
+    ids: set[str] = set()
+    others: set[str] = set()
+    try:
+        for name, data in stream.found.items():
+            value = parse_json(data, name)
+            if name == "manifest.json":
+                _from_manifest(value, stream.hashes, names, ids)
+            elif name == "repositories":
+                others |= {f"{repository}:{tag}" for repository, tags in value.items() for tag in tags}
+            else:
+                others |= _from_index(value)
+    except (TypeError, AttributeError, KeyError, Refusal) as error:
+        raise TarRefused("its manifest is malformed") from error
+    return Contents({**dict.fromkeys(sorted(others - set(names)), ""), **names}, sorted(ids))
+
+
+def _from_manifest(value: Any, hashes: dict[str, str], names: dict[str, str], ids: set[str]) -> None:
     for image in value:
         if not set(image) <= MEMBERS:
             raise TarRefused("manifest.json has unknown members, or spells them in its own way")
-        digest = f"sha256:{image['Config'].removesuffix('.json').rpartition('/')[2]}"
+        digest = f"sha256:{hashes.get(image['Config'], '')}"
         known = FULL_IMAGE_ID.fullmatch(digest) is not None
         for name in image.get("RepoTags") or []:
             if name in names:

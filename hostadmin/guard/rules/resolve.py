@@ -13,6 +13,8 @@ from hostadmin.guard.refusal import RULE_OWNERSHIP, Refusal
 
 PREDEFINED: Final = ("bridge", "host", "none")
 SHORT_ID: Final = 64
+KEPT: Final = "docker.io/hostadmin-kept/"
+"""Repositories of the guard's own tags, which keep an image for those who hold it after its last tag has gone."""
 
 
 def no_container(ref: str, *, foreign: bool = False) -> Refusal:
@@ -109,24 +111,38 @@ async def volume(x: Exchange, name: str) -> dict[str, Any]:
 
 
 def is_visible(x: Exchange, image: dict[str, Any]) -> bool:
-    """Tell whether the caller may use an image: held by them, or under a tag of theirs or of the host's."""
+    """Tell whether the caller may use an image: held by them, or under a name that they may use."""
     if image["Id"] in x.guard.ledger.held(x.caller.owner):
         return True
-    return any(x.guard.ledger.tag_owner(normal) in (None, x.caller.owner) for normal in _normalised(image.get("RepoTags") or []))
+    return bool(visible_tags(x, image.get("RepoTags") or [], image["Id"]))
 
 
-def _normalised(tags: list[str]) -> list[str]:
-    return [r.tagged for tag in tags if (r := parse_reference(tag)) is not None]
+def may_name(x: Exchange, tag: str, image_id: str) -> bool:
+    """Tell whether a normalised tag names this image for the caller: the host's, their own, or given to them by a registry."""
+    if x.guard.ledger.tag_owner(tag) in (None, x.caller.owner):
+        return not is_kept(tag)
+    return x.guard.ledger.names(x.caller.owner).get(tag) == image_id
 
 
-def visible_tags(x: Exchange, tags: list[str]) -> list[str]:
-    """Return the tags of an image that the caller may see: the host's and the caller's own."""
-    shown = []
-    for tag in tags:
-        reference = parse_reference(tag)
-        if reference is not None and x.guard.ledger.tag_owner(reference.tagged) in (None, x.caller.owner):
-            shown.append(tag)
-    return shown
+def is_kept(tag: str) -> bool:
+    """Tell whether a tag is there only to keep an image for those who hold it without a name."""
+    return tag.startswith(KEPT)
+
+
+def visible_tags(x: Exchange, tags: list[str], image_id: str) -> list[str]:
+    """Return the tags of an image that the caller may see."""
+    return [tag for tag in tags if (r := parse_reference(tag)) is not None and may_name(x, r.tagged, image_id)]
+
+
+def visible_digests(x: Exchange, found: dict[str, Any]) -> list[str]:
+    """Return the digests of an image under which the caller may know it: of repositories that they see or pulled from."""
+    repositories = {r.repository for t in visible_tags(x, found.get("RepoTags") or [], found["Id"]) if (r := parse_reference(t))}
+    names = x.guard.ledger.names(x.caller.owner)
+    return [
+        digest
+        for digest in found.get("RepoDigests") or []
+        if (r := parse_reference(digest)) is not None and (r.repository in repositories or r.digested in names)
+    ]
 
 
 async def image(x: Exchange, ref: str) -> dict[str, Any]:
@@ -149,11 +165,14 @@ async def image(x: Exchange, ref: str) -> dict[str, Any]:
 
 
 def _names_it(x: Exchange, ref: str, found: dict[str, Any]) -> bool:
-    """Tell whether ``ref`` is an id of the image or a tag that the caller may see."""
+    """Tell whether ``ref`` is an id of the image, or a tag or digest under which the caller may know it."""
     reference = parse_reference(ref)
-    if reference is None or reference.digest:
+    if reference is None:
         return True
+    if reference.digest:
+        known = {r.digested for d in visible_digests(x, found) if (r := parse_reference(d)) is not None}
+        return reference.digested in known
     tagged = [r.tagged for tag in found.get("RepoTags") or [] if (r := parse_reference(tag)) is not None]
     if reference.tagged in tagged:
-        return x.guard.ledger.tag_owner(reference.tagged) in (None, x.caller.owner)
+        return may_name(x, reference.tagged, found["Id"])
     return looks_like_id(ref)

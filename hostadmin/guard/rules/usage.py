@@ -88,7 +88,7 @@ async def _images(x: Exchange, own: list[Item]) -> tuple[list[Item], int]:
 
 def _cut_names(x: Exchange, image: Item) -> None:
     """Leave only the names that the caller may see: tags, and digests of the repositories of those tags."""
-    image["RepoTags"] = resolve.visible_tags(x, image.get("RepoTags") or [])
+    image["RepoTags"] = resolve.visible_tags(x, image.get("RepoTags") or [], image["Id"])
     known = {r.repository for tag in image["RepoTags"] if (r := parse_reference(tag)) is not None}
     image["RepoDigests"] = [d for d in image.get("RepoDigests") or [] if (r := parse_reference(d)) is not None and r.repository in known]
 

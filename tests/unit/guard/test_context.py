@@ -1,6 +1,6 @@
 """Dockerfiles and tars: what the builder could read in another way than we do is refused."""
 
-import asyncio
+import hashlib
 import io
 import json
 import tarfile
@@ -8,8 +8,8 @@ import tarfile
 import pytest
 
 from hostadmin.guard.rules.context import BuildContext, find_images
-from hostadmin.guard.rules.imagetar import ImageTar
-from hostadmin.guard.rules.spool import TarRefused
+from hostadmin.guard.rules.imagetar import Contents, image_stream, read_contents
+from hostadmin.guard.rules.tarstream import TarRefused, TarStream
 
 
 @pytest.mark.parametrize(
@@ -76,22 +76,19 @@ def tar(*entries, compress=""):
     return out.getvalue()
 
 
-def finish(spool, data):
-    with spool:
-        spool.write(data)
-        found = spool.finish({}) if isinstance(spool, BuildContext) else spool.finish()
-
-        async def read():
-            return b"".join([c async for c in spool.chunks()])
-
-        return found, asyncio.run(read())
+def finish(stream, data, piece=1000):
+    """Return what the stream says of a tar that comes in pieces, and the bytes for the engine."""
+    out = b"".join(stream.feed(data[i : i + piece]) for i in range(0, len(data), piece))
+    stream.finish()
+    found = stream.images({}) if isinstance(stream, BuildContext) else read_contents(stream)
+    return found, out + stream.release()
 
 
 def test_a_context_is_written_anew_with_the_same_files():
-    found, out = finish(BuildContext("Dockerfile"), tar(("./Dockerfile", b"FROM a"), ("x", b"hello"), ("l", "x"), compress="gz"))
+    found, out = finish(BuildContext("Dockerfile"), tar(("./Dockerfile", b"FROM a"), ("x", b"hello"), ("l", "x")))
     assert found == ["a"]
     with tarfile.open(fileobj=io.BytesIO(out)) as archive:
-        assert archive.getnames() == ["Dockerfile", "x", "l"]
+        assert archive.getnames() == ["x", "l", "Dockerfile"]
         assert archive.extractfile("x").read() == b"hello"
 
 
@@ -114,12 +111,119 @@ def test_contexts_with_two_readings_are_refused(entries):
         finish(BuildContext("Dockerfile"), tar(*entries))
 
 
-MANIFEST = [{"Config": "a" * 64 + ".json", "RepoTags": ["x:1"], "Layers": ["l/layer.tar"]}]
+CONFIG = b'{"os":"linux"}'
+ID = hashlib.sha256(CONFIG).hexdigest()
+MANIFEST = [{"Config": f"{ID}.json", "RepoTags": ["x:1"], "Layers": ["l/layer.tar"]}]
 
 
 def test_tags_and_ids_of_a_saved_image():
-    data = tar(("manifest.json", json.dumps(MANIFEST).encode()), ("repositories", b'{"x":{"2":"abc"}}'), ("l/layer.tar", b""))
-    assert finish(ImageTar(), data)[0] == ({"x:1": "sha256:" + "a" * 64, "x:2": ""}, ["sha256:" + "a" * 64])
+    metadata = (("manifest.json", json.dumps(MANIFEST).encode()), ("repositories", b'{"x":{"2":"abc"}}'))
+    data = tar(*metadata, ("l/layer.tar", b""), (f"{ID}.json", CONFIG))
+    assert finish(image_stream(), data)[0] == Contents({"x:1": f"sha256:{ID}", "x:2": ""}, [f"sha256:{ID}"])
+
+
+def test_an_id_is_what_the_configuration_is_not_what_its_file_is_called():
+    metadata = ("manifest.json", json.dumps(MANIFEST).encode())
+    other = CONFIG + b" "
+    real = f"sha256:{hashlib.sha256(other).hexdigest()}"
+    assert finish(image_stream(), tar(metadata, (f"{ID}.json", other)))[0] == Contents({"x:1": real}, [real])
+    assert finish(image_stream(), tar(metadata))[0] == Contents({"x:1": ""}, [])
+
+
+@pytest.mark.parametrize("piece", [1, 511, 512, 513, 100_000])
+def test_what_decides_is_held_back_to_the_end_however_the_tar_comes(piece):
+    layer = bytes(range(256)) * 20
+    data = tar(("manifest.json", json.dumps(MANIFEST).encode()), ("l/layer.tar", layer), (f"{ID}.json", CONFIG))
+    stream = image_stream()
+    before = b"".join(stream.feed(data[i : i + piece]) for i in range(0, len(data), piece))
+    assert b"RepoTags" not in before
+    stream.finish()
+    with tarfile.open(fileobj=io.BytesIO(before + stream.release())) as archive:
+        assert archive.getnames() == ["l/layer.tar", f"{ID}.json", "manifest.json"]
+        assert archive.extractfile("l/layer.tar").read() == layer
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_every_form_of_tar_is_written_anew_with_what_it_means(form):
+    out = io.BytesIO()
+    long = "d/" * (40 if form == tarfile.USTAR_FORMAT else 150) + "file"
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for name, kind, link in ((long, tarfile.REGTYPE, ""), ("s", tarfile.SYMTYPE, long[-90:]), ("dir", tarfile.DIRTYPE, "")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.mtime, info.mode, info.uid = kind, link, 1234567, 0o640, 2_000_000
+            info.size = 3 if kind == tarfile.REGTYPE else 0
+            if form == tarfile.PAX_FORMAT:
+                info.pax_headers = {"SCHILY.xattr.user.x": "y", "comment": "no"}
+            archive.addfile(info, io.BytesIO(b"abc"))
+    stream = TarStream(frozenset(), 0)
+    sent = stream.feed(out.getvalue())
+    stream.finish()
+    with tarfile.open(fileobj=io.BytesIO(sent + stream.release())) as archive:
+        first, link, folder = archive.getmembers()
+        assert (first.name, first.mode, first.uid, first.mtime) == (long, 0o640, 2_000_000, 1234567)
+        assert archive.extractfile(first).read() == b"abc"
+        assert (link.linkname, folder.isdir()) == (long[-90:], True)
+        assert first.pax_headers.get("SCHILY.xattr.user.x") == ("y" if form == tarfile.PAX_FORMAT else None)
+        assert "comment" not in first.pax_headers
+
+
+def test_what_follows_the_end_of_a_tar_is_not_forwarded():
+    data = tar(("x", b"1"))
+    stream = TarStream(frozenset(), 0)
+    sent = stream.feed(data + tar(("y", b"2")) + b"garbage")
+    stream.finish()
+    with tarfile.open(fileobj=io.BytesIO(sent + stream.release())) as archive:
+        assert archive.getnames() == ["x"]
+    assert b"garbage" not in sent
+
+
+def test_a_first_name_that_reads_as_compression_is_written_in_another_way():
+    stream = TarStream(frozenset(), 0)
+    sent = stream.feed(tar(("BZh91AY&SY", b"1"), ("BZh", b"2")))
+    assert sent.startswith(b"./BZh91")
+
+
+@pytest.mark.parametrize("cut", [100, 512, 700, 1024])
+def test_a_tar_that_is_cut_off_is_refused(cut):
+    stream = TarStream(frozenset({"x"}), 5000)
+    stream.feed(tar(("x", bytes(1000)))[:cut])
+    with pytest.raises(TarRefused):
+        stream.finish()
+
+
+@pytest.mark.parametrize("kind", [b"S", b"V", b"M", b"D", b"z"])
+def test_kinds_of_entries_that_nobody_needs_are_refused(kind):
+    info = tarfile.TarInfo("x")
+    info.type = kind
+    with pytest.raises(TarRefused):
+        TarStream(frozenset(), 0).feed(info.tobuf(tarfile.GNU_FORMAT))
+
+
+@pytest.mark.parametrize("said", [{"GNU.sparse.major": "1"}, {"size": "-1"}, {"size": "1e3"}, {"path": "a\0b"}])
+def test_extension_headers_that_could_be_read_in_two_ways_are_refused(said):
+    info = tarfile.TarInfo("x")
+    info.pax_headers = said
+    with pytest.raises(TarRefused):
+        TarStream(frozenset(), 0).feed(info.tobuf(tarfile.PAX_FORMAT))
+
+
+def test_a_hard_link_to_a_file_that_is_held_back_follows_it():
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        first, second = tarfile.TarInfo("Dockerfile"), tarfile.TarInfo("copy")
+        first.size, second.type, second.linkname = 6, tarfile.LNKTYPE, "Dockerfile"
+        archive.addfile(first, io.BytesIO(b"FROM a"))
+        archive.addfile(second)
+    _, sent = finish(BuildContext("Dockerfile"), out.getvalue())
+    with tarfile.open(fileobj=io.BytesIO(sent)) as archive:
+        assert archive.getnames() == ["Dockerfile", "copy"]
+
+
+def test_the_builder_takes_a_lower_case_dockerfile_where_there_is_no_other():
+    assert finish(BuildContext("Dockerfile"), tar(("dockerfile", b"FROM low")))[0] == ["low"]
+    assert finish(BuildContext("Dockerfile"), tar(("dockerfile", b"FROM low"), ("Dockerfile", b"FROM high")))[0] == ["high"]
+    with pytest.raises(TarRefused):
+        finish(BuildContext("Other"), tar(("other", b"FROM low")))
 
 
 @pytest.mark.parametrize(
@@ -136,9 +240,9 @@ def test_tags_and_ids_of_a_saved_image():
 )
 def test_saved_images_with_two_readings_are_refused(entries):
     with pytest.raises(TarRefused):
-        finish(ImageTar(), tar(*entries))
+        finish(image_stream(), tar(*entries))
 
 
 def test_garbage_is_refused():
     with pytest.raises(TarRefused):
-        finish(ImageTar(), b"garbage" * 1000)
+        finish(image_stream(), b"garbage" * 1000)
