@@ -6,7 +6,6 @@ The build cache is everybody's and shown to nobody: empty.
 from collections.abc import Callable
 from typing import Any, Final
 
-from hostadmin.core.images import parse_reference
 from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.layers import Stack, read_stack, shared_sizes, total_size
@@ -87,10 +86,9 @@ async def _images(x: Exchange, own: list[Item]) -> tuple[list[Item], int]:
 
 
 def _cut_names(x: Exchange, image: Item) -> None:
-    """Leave only the names that the caller may see: tags, and digests of the repositories of those tags."""
+    """Leave only the names that the caller may see."""
+    image["RepoDigests"] = resolve.visible_digests(x, image)
     image["RepoTags"] = resolve.visible_tags(x, image.get("RepoTags") or [], image["Id"])
-    known = {r.repository for tag in image["RepoTags"] if (r := parse_reference(tag)) is not None}
-    image["RepoDigests"] = [d for d in image.get("RepoDigests") or [] if (r := parse_reference(d)) is not None and r.repository in known]
 
 
 async def _volumes(x: Exchange) -> list[Item]:
