@@ -4,7 +4,6 @@ import contextlib
 import os
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from hostadmin.audit.actions import Action
@@ -16,12 +15,11 @@ from hostadmin.host import engine_socket
 from hostadmin.host.engine_socket import CLOSED, SocketState
 from hostadmin.objects.service import Objects
 from hostadmin.objects.watcher import Watcher
-from hostadmin.policy import profiles as profile_files
+from hostadmin.opening import load_profiles, open_database
 from hostadmin.policy.profiles import Profiles
-from hostadmin.settings import PolicySettings, Settings
+from hostadmin.settings import Settings
 from hostadmin.store import facts
 from hostadmin.store.database import Database
-from hostadmin.store.migrate import data_dir, upgrade
 from hostadmin.upkeep.cleanup import Cleanup
 from hostadmin.upkeep.restarts import Restarts
 from hostadmin.upkeep.schedule import Scheduler
@@ -52,26 +50,6 @@ class App:
         """Record that the service starts or stops; a database that cannot be written now is no reason to stay down."""
         with contextlib.suppress(HostadminError, TimeoutError):
             self.journal.event(Entry(system_actor("system"), action), decision="allow", status="ok")
-
-
-def open_database(settings: Settings) -> Database:
-    """Open the database and bring it to the newest schema."""
-    database = Database(settings.store.url)
-    upgrade(database)
-    return database
-
-
-def load_profiles(policy: PolicySettings) -> Profiles:
-    """Read the configured profiles; where the default file is missing, those that ship with hostadmin.
-
-    Raises:
-        Invalid: the file is not acceptable.
-
-    """
-    file = Path(policy.profiles)
-    if not file.exists() and policy.profiles == PolicySettings().profiles:
-        file = data_dir("config") / "profiles.toml"
-    return profile_files.load(file, policy.default)
 
 
 def build(settings: Settings) -> App:

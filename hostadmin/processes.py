@@ -83,8 +83,8 @@ def check_sockets(settings: Settings) -> None:
 
 def run_guard(settings: Settings) -> None:
     """Run the guard alone until SIGTERM."""
-    from hostadmin.app import load_profiles, open_database  # noqa: PLC0415  # the client path stays light
-    from hostadmin.guard.server import serve as serve_guard  # noqa: PLC0415
+    from hostadmin.guard.server import serve as serve_guard  # noqa: PLC0415  # the client path stays light
+    from hostadmin.opening import load_profiles, open_database  # noqa: PLC0415
 
     configure_logging()
     take_role(settings, "guard")
@@ -148,8 +148,9 @@ def serve(settings: Settings, config: str | None) -> int:
         config: the file it came from, handed on to the children.
 
     """
-    from hostadmin.app import SocketCloser, load_profiles, open_database  # noqa: PLC0415
+    from hostadmin.app import SocketCloser  # noqa: PLC0415
     from hostadmin.audit.journal import Journal  # noqa: PLC0415
+    from hostadmin.opening import load_profiles, open_database  # noqa: PLC0415
 
     configure_logging()
     take_role(settings, "serve")
