@@ -83,7 +83,8 @@ def check_sockets(settings: Settings) -> None:
 
 def run_guard(settings: Settings) -> None:
     """Run the guard alone until SIGTERM."""
-    from hostadmin.guard.server import serve as serve_guard  # noqa: PLC0415  # the client path stays light
+    from hostadmin.guard.limits import Limits  # noqa: PLC0415  # the client path stays light
+    from hostadmin.guard.server import serve as serve_guard  # noqa: PLC0415
     from hostadmin.opening import load_profiles, open_database  # noqa: PLC0415
 
     configure_logging()
@@ -95,6 +96,7 @@ def run_guard(settings: Settings) -> None:
         socket_path=settings.guard.socket,
         engine_socket=settings.engine.socket,
         group=settings.guard.group,
+        limits=Limits(settings.guard.connections_per_user, settings.guard.connections, settings.guard.requests_per_user),
     )
     database.close()
 

@@ -26,10 +26,13 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """``[guard]``: what people reach; members of ``group`` may use it."""
+    """``[guard]``: what people reach; members of ``group`` may use it, each only so much of it (``guard.limits``)."""
 
     socket: str = "/run/hostadmin/docker.sock"
     group: str = "docker"
+    connections_per_user: int = 1024
+    connections: int = 16384
+    requests_per_user: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from hostadmin.guard.rules import apply
 from hostadmin.guard.strictjson import dump_json
 from hostadmin.guard.target import Query, dotted, parse_target
 from hostadmin.guard.upstream import Upstream, lost_engine
-from hostadmin.host.peers import Peer, identify
+from hostadmin.host.peers import Peer, Place, credentials, identify
 
 LOG = logging.getLogger("hostadmin.guard")
 IDLE_SECONDS: Final = 600
@@ -44,14 +45,35 @@ class Connection(Channel):
         self.deadline: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
+        self.crowd: Hashable | None = None  # with whom it is counted; None: the administrator, or not counted
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102  # asyncio.Protocol
         super().connection_made(transport)
-        self.peer = identify(transport.get_extra_info("socket"))
-        if not self.guard.accept(self):
-            transport.abort()
+        try:
+            self._enter(transport.get_extra_info("socket"))
+        except Refusal as refusal:
+            self.write(_answer_of(refusal, self.guard.offered_version, keep=False))
+            self.close()
             return
+        self.guard.connections.add(self)
         self._task = self.loop.create_task(self._run())
+
+    def _enter(self, sock: Any) -> None:
+        """Count the connection and look who it is; in this order, so that a crowd is cheap to turn away.
+
+        Raises:
+            Refusal: there are too many.
+
+        """
+        uid = credentials(sock)[1]
+        if uid:
+            self.guard.enter(uid)
+            self.crowd = uid
+        self.peer = identify(sock)
+        if not uid and self.peer.place is not Place.HOST:
+            crowd = self.peer.container or self.peer.place
+            self.guard.enter(crowd)
+            self.crowd = crowd
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         if self.deadline is not None and not self.waiting:
@@ -93,6 +115,7 @@ class Connection(Channel):
             return False
         self.guard.exchanges.add(exchange)
         try:
+            await exchange.take_turn()
             await apply(exchange)
             if exchange.spliced is not None:
                 return False
@@ -108,6 +131,7 @@ class Connection(Channel):
                 raise
             await self._refuse(Refusal(500, "hostadmin: the guard failed; tell an administrator to look at its log", "failed"), exchange)
         finally:
+            exchange.give_turn_back()
             self.guard.exchanges.discard(exchange)
         return exchange.keep and exchange.body.done
 
@@ -140,16 +164,11 @@ class Connection(Channel):
             await self._record(refusal, exchange)
         if exchange is not None and exchange.answered:
             raise Gone(refusal.message)
-        body = dump_json({"message": refusal.message}) + b"\n"
         keep = exchange is not None and exchange.keep and exchange.body.done and not refusal.close
         if exchange is not None:
             exchange.keep = keep
-        head = (
-            f"HTTP/1.1 {refusal.status} Refused\r\nApi-Version: {dotted(self.guard.offered_version)}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" + ("" if keep else "Connection: close\r\n") + "\r\n"
-        )
         silent = exchange is not None and exchange.head.method == "HEAD"
-        self.write(head.encode("ascii") + (b"" if silent else body))
+        self.write(_answer_of(refusal, self.guard.offered_version, keep=keep, silent=silent))
 
     async def _record(self, refusal: Refusal, exchange: Exchange | None) -> None:
         detail = {"status": refusal.status, "message": refusal.message[:2000]}
@@ -161,6 +180,16 @@ class Connection(Channel):
             action = Action.ACCESS_CHECK if refusal.rule == "access" else Action.REQUEST_REFUSE
             entry = Entry(actor, action, Target(), refusal.rule, detail)
         await self.guard.record_refusal(entry)
+
+
+def _answer_of(refusal: Refusal, version: tuple[int, int], *, keep: bool, silent: bool = False) -> bytes:
+    """Return a refusal in the Engine's own error form; ``silent``: without its body (HEAD)."""
+    body = dump_json({"message": refusal.message}) + b"\n"
+    head = (
+        f"HTTP/1.1 {refusal.status} Refused\r\nApi-Version: {dotted(version)}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" + ("" if keep else "Connection: close\r\n") + "\r\n"
+    )
+    return head.encode("ascii") + (b"" if silent else body)
 
 
 class _Anything(dict[str, str]):

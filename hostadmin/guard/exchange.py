@@ -76,6 +76,21 @@ class Exchange:
         self.spliced: Channel | None = None
         self.keep = head.keep_alive
         self._continue_due = head.expect_continue
+        self._has_turn = False
+
+    # -- its turn ---------------------------------------------------------------------------
+
+    async def take_turn(self) -> None:
+        """Wait until its caller has few enough requests under way; an administrator need not."""
+        if not self.caller.admin:
+            await self.guard.turns.take(self.caller.owner)
+            self._has_turn = True
+
+    def give_turn_back(self) -> None:
+        """Be no longer under way: it has ended, or is a stream from here on."""
+        if self._has_turn:
+            self._has_turn = False
+            self.guard.turns.give_back(self.caller.owner)
 
     def end(self) -> None:
         """End it at once, on both sides: its caller has no more access, or has gone."""
@@ -229,6 +244,7 @@ class Exchange:
     @contextmanager
     def ends_with_client(self) -> Iterator[None]:
         """While a long answer comes, the caller's end closes the engine's connection at once (rule S7)."""
+        self.give_turn_back()
         self.client.on_eof = self.upstream.close
         try:
             if self.client.eof:
@@ -257,6 +273,7 @@ class Exchange:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n"
         self.client.write(head.encode("ascii"))
         await self.client.wait_until_read(HEAD_READ_SECONDS)
+        self.give_turn_back()
         channel = self.upstream.take()
         splice(self.client, channel)
         self.spliced = channel

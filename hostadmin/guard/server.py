@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
+import time
 import weakref
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from hostadmin.guard.callers import Caller, Callers
 from hostadmin.guard.connection import Connection
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.ledger import Ledger
+from hostadmin.guard.limits import Crowd, Limits, Turns
 from hostadmin.guard.messages import clean_message
 from hostadmin.guard.pulse import Pulse
 from hostadmin.guard.recovery import recover
@@ -34,16 +36,16 @@ from hostadmin.store import users
 from hostadmin.store.database import Database, Tx
 
 LOG = logging.getLogger("hostadmin.guard")
-CONNECTIONS_PER_UID: Final = 256
 WATCH_SECONDS: Final = 0.25
 RETRY_SECONDS: Final = 1.0
+TURNED_AWAY_SECONDS: Final = 60.0
 SOCKET_MODE: Final = 0o666  # the kernel says who calls, the guard decides
 
 
 class Guard:
     """What all connections of the guard share."""
 
-    def __init__(self, database: Database, profiles: Profiles, *, engine_socket: str, group: str) -> None:
+    def __init__(self, database: Database, profiles: Profiles, *, engine_socket: str, group: str, limits: Limits) -> None:
         self.database = database
         self.engine_socket = engine_socket
         self.ledger = Ledger(database)
@@ -57,23 +59,36 @@ class Guard:
         self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
         self.volume_sizes = VolumeSizes()
         self.tags = TagState()
-        self._per_uid: Counter[int] = Counter()
+        limits = limits.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.turns = Turns(limits.requests_per_user)
+        self._crowd = Crowd(limits)
+        self._turned_away: dict[Hashable, float] = {}
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     # -- connections ------------------------------------------------------------------------
 
-    def accept(self, connection: Connection) -> bool:
-        """Count a new connection; return whether its uid may have one more."""
-        self.connections.add(connection)
-        uid = connection.peer.uid if connection.peer else -1
-        self._per_uid[uid] += 1
-        return uid == 0 or self._per_uid[uid] <= CONNECTIONS_PER_UID
+    def enter(self, crowd: Hashable) -> None:
+        """Count a new connection; a crowd that is turned away leaves one line a minute in the log.
+
+        Raises:
+            Refusal: there are too many.
+
+        """
+        try:
+            self._crowd.enter(crowd)
+        except Refusal:
+            now = time.monotonic()
+            if self._turned_away.get(crowd, 0.0) < now:
+                self._turned_away[crowd] = now + TURNED_AWAY_SECONDS
+                LOG.warning("guard: %s has too many connections open; the next ones are turned away", crowd)
+            raise
 
     def release(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
-        if connection in self.connections:
-            self.connections.discard(connection)
-            self._per_uid[connection.peer.uid if connection.peer else -1] -= 1
+        self.connections.discard(connection)
+        if connection.crowd is not None:
+            self._crowd.leave(connection.crowd)
+            connection.crowd = None
 
     async def watch(self) -> None:
         """End silent connections, open streams of those who no longer have access, and of callers that have vanished."""
@@ -189,7 +204,7 @@ async def _serve(guard: Guard, path: str) -> None:
     await asyncio.sleep(0.05)
 
 
-def serve(database: Database, profiles: Profiles, *, socket_path: str, engine_socket: str, group: str) -> None:
+def serve(database: Database, profiles: Profiles, *, socket_path: str, engine_socket: str, group: str, limits: Limits) -> None:
     """Run the guard until SIGTERM or SIGINT.
 
     Args:
@@ -198,9 +213,12 @@ def serve(database: Database, profiles: Profiles, *, socket_path: str, engine_so
         socket_path: what people reach.
         engine_socket: the real engine.
         group: the group whose members have access.
+        limits: how much of the guard one person may take.
 
     """
-    guard = Guard(database, profiles, engine_socket=engine_socket, group=group)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    guard = Guard(database, profiles, engine_socket=engine_socket, group=group, limits=limits)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(guard, socket_path))
 

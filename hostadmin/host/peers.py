@@ -51,9 +51,15 @@ class Peer:
         return self.place is Place.HOST
 
 
+def credentials(sock: socket.socket) -> tuple[int, int, int]:
+    """Return pid, uid and gid of the process that connected (``SO_PEERCRED``); where it lives is not looked at."""
+    pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid, gid
+
+
 def identify(sock: socket.socket) -> Peer:
     """Return the peer of a connected Unix socket; never raises for a peer that has gone."""
-    pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid, uid, gid = credentials(sock)
     unknown = Peer(pid, uid, gid, Place.UNKNOWN)
     pidfd = _open_pidfd(sock, pid)
     if pidfd is None:
