@@ -23,7 +23,7 @@ from hostadmin.guard.framing import RequestHead
 from hostadmin.guard.query import Parameters
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import Route
-from hostadmin.guard.schema import Type
+from hostadmin.guard.schema import Schema
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.guard.target import VERSION_HIGHEST, Query, build_path, build_query, dotted
 from hostadmin.guard.upstream import UPGRADE, Response, Upstream
@@ -107,8 +107,10 @@ class Exchange:
             self._continue_due = False
             self.client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    async def read_json(self, schema: Type, *, optional: bool = False) -> Any:
+    async def read_json(self, schema: Schema, *, optional: bool = False, refusals: list[str] | None = None) -> Any:
         """Return the checked JSON body; ``{}`` for an empty one if it is ``optional``.
+
+        ``refusals`` takes what the schema allows to nobody, to be told together with what the profile refuses.
 
         Raises:
             Refusal: the body is too large, too slow, not JSON, or outside the schema.
@@ -123,7 +125,7 @@ class Exchange:
         except ValueError as error:
             raise malformed(str(error), close=True) from None
         value = parse_json(data) if data.strip() or not optional else None
-        return {} if value is None and optional else schema(value, "")
+        return {} if value is None and optional else schema(value, version=self.version, refusals=refusals)
 
     async def read_nothing(self) -> None:
         """Read and drop the body of an operation that has none (an engine ignores it too)."""

@@ -16,7 +16,7 @@ from hostadmin.guard.rules.incoming import Arrival
 from hostadmin.guard.rules.progress import Progress, built, built_quietly, step
 from hostadmin.guard.rules.tarstream import TarRefused, refused
 from hostadmin.guard.rules.uploads import Upload
-from hostadmin.guard.schema import mapping, nullable, text
+from hostadmin.guard.schema import Schema, mapping, nullable, text
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.policy import admission
 from hostadmin.policy.registries import registry_of
@@ -41,7 +41,7 @@ PASSED: Final = (
 DENIED: Final = "pull access denied for {}, repository does not exist or may require 'docker login'"
 STEPS_LIMIT: Final = 500
 CACHE_LIMIT: Final = 200
-TEXTS: Final = mapping(nullable(text(65536)))
+TEXTS: Final = Schema(mapping(nullable(text(65536))))
 
 
 async def build(x: Exchange) -> None:

@@ -214,14 +214,15 @@ def _check_name(name: str) -> str:
 
 async def update(x: Exchange) -> None:
     """Change the resources or the restart policy of an own container, within the profile."""
-    body = await x.read_json(bodies.CONTAINER_UPDATE)
+    violations: list[str] = []
+    body = await x.read_json(bodies.CONTAINER_UPDATE, refusals=violations)
     full, _found = await resolve.container(x, x.params[0])
     assert x.caller.profile is not None  # noqa: S101  # administrators do not come here
     if body.get("PidsLimit") == 0 or not body.get("RestartPolicy", {"Name": "x"}).get("Name"):
         body = {k: v for k, v in body.items() if k != "PidsLimit" or v}  # 0: unchanged
         if not body.get("RestartPolicy", {"Name": "x"}).get("Name"):
             body.pop("RestartPolicy")
-    violations = admission.admit_resources(body, x.caller.profile, creating=False)
+    violations += admission.admit_resources(body, x.caller.profile, creating=False)
     if violations:
         raise refusal_of(x, "update this container", violations)
     policy = body.get("RestartPolicy", {}).get("Name")
@@ -275,9 +276,10 @@ async def upload(x: Exchange) -> None:
 
 async def create(x: Exchange) -> None:
     """Create a container: mutate, validate, pin, record, create, look at the result, own it."""
-    body = await x.read_json(bodies.CONTAINER_CREATE)
+    violations: list[str] = []
+    body = await x.read_json(bodies.CONTAINER_CREATE, refusals=violations)
     assert x.caller.profile is not None  # noqa: S101  # administrators do not come here
-    violations = admission.admit_container(body, x.caller.profile)
+    violations += admission.admit_container(body, x.caller.profile)
     if violations:
         raise refusal_of(x, "create this container", violations)
     name = _check_name(x.query.text("name")) if x.query.text("name") else ""

@@ -54,11 +54,12 @@ async def inspect(x: Exchange) -> None:
 
 async def create(x: Exchange) -> None:
     """Create a bridge network; duplicate names are refused by the engine."""
-    body = await x.read_json(bodies.NETWORK_CREATE)
+    violations: list[str] = []
+    body = await x.read_json(bodies.NETWORK_CREATE, refusals=violations)
     name = body.get("Name", "")
     if not mounts.VOLUME_NAME.fullmatch(name) or FULL_ID.fullmatch(name):
         raise malformed(f"invalid network name {name[:64]!r}")
-    violations = admission.admit_network(body, host_subnets())
+    violations += admission.admit_network(body, host_subnets())
     if violations:
         raise containers.refusal_of(x, "create this network", violations)
     request = new_id()

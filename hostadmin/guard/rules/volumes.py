@@ -40,8 +40,9 @@ async def inspect(x: Exchange) -> None:
 
 async def create(x: Exchange) -> None:
     """Create a volume; one of the caller's own of that name is answered as the engine does."""
-    body = await x.read_json(bodies.VOLUME_CREATE)
-    violations = admission.find_reserved_labels(body.get("Labels"))
+    violations: list[str] = []
+    body = await x.read_json(bodies.VOLUME_CREATE, refusals=violations)
+    violations += admission.find_reserved_labels(body.get("Labels"))
     if violations:
         raise containers.refusal_of(x, "create this volume", violations)
     request = new_id()
