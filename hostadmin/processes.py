@@ -97,6 +97,7 @@ def run_guard(settings: Settings) -> None:
         engine_socket=settings.engine.socket,
         group=settings.guard.group,
         limits=Limits(settings.guard.connections_per_user, settings.guard.connections, settings.guard.requests_per_user),
+        cgroup_parent=settings.guard.cgroup_parent,
     )
     database.close()
 

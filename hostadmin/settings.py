@@ -26,10 +26,14 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """``[guard]``: what people reach; members of ``group`` may use it, each only so much of it (``guard.limits``)."""
+    """``[guard]``: what people reach; members of ``group`` may use it, each only so much of it (``guard.limits``).
+
+    ``cgroup_parent``: below it everybody has a control group of their own; empty: the kernel keeps no sums.
+    """
 
     socket: str = "/run/hostadmin/docker.sock"
     group: str = "docker"
+    cgroup_parent: str = "hostadmin"
     connections_per_user: int = 1024
     connections: int = 16384
     requests_per_user: int = 64

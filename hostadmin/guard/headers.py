@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from hostadmin.guard.framing import RequestHead
 from hostadmin.guard.refusal import Refusal, malformed
-from hostadmin.guard.schema import DROPPED, Type, mapping, record, text
+from hostadmin.guard.schema import At, Schema, dropped, mapping, record, text
 from hostadmin.guard.strictjson import dump_json, parse_json
 
 AUTH: Final = "X-Registry-Auth"
@@ -49,25 +49,26 @@ _MEMBERS: Final = record(
         "serveraddress": text(512, rf"({REGISTRY})?"),
         "identitytoken": _SECRET,
         "registrytoken": _SECRET,
-        "email": lambda _value, _path: DROPPED,  # the engine ignores it
+        "email": dropped,  # the engine ignores it
     }
 )
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?")
 _EXPECTED: Final = "base64url JSON with username, password, auth, serveraddress, identitytoken or registrytoken"
 
 
-def auth_config(value: Any, path: str) -> AuthConfig:
-    """Check one AuthConfig (a schema type; also the body of ``POST /auth``); empty members are left out."""
-    if isinstance(value, dict):
-        renamed = {_SPELLINGS.get(name, name): given for name, given in value.items()}
-        if len(renamed) != len(value):
-            raise malformed(f"{path} gives a member twice")
-        value = renamed
-    found: AuthConfig = _MEMBERS(value, path)
-    return {name: given for name, given in found.items() if given}
+def _auth_config(value: Any, at: At) -> Any:
+    if not isinstance(value, dict):
+        return at.wrong("must be an object")
+    renamed = {_SPELLINGS.get(name, name): given for name, given in value.items()}
+    if len(renamed) != len(value):
+        return at.wrong("gives a member twice")
+    return {name: given for name, given in _MEMBERS(renamed, at).items() if given}
 
 
-_CONFIGS: Final = mapping(auth_config, key=REGISTRY, limit=100)
+auth_config: Final = Schema(_auth_config)
+"""One AuthConfig (also the body of ``POST /auth``); empty members are left out."""
+
+_CONFIGS: Final = Schema(mapping(_auth_config, key=REGISTRY, limit=100))
 
 
 def registry_auth(head: RequestHead) -> AuthConfig:
@@ -92,7 +93,7 @@ def registry_configs(head: RequestHead) -> dict[str, AuthConfig]:
     return found
 
 
-def _read(head: RequestHead, name: str, schema: Type) -> Any:
+def _read(head: RequestHead, name: str, schema: Schema) -> Any:
     given = [value for key, value in head.fields if key == name.lower()]
     if len(given) > 1:
         raise malformed(f"header {name} given twice")
@@ -101,7 +102,7 @@ def _read(head: RequestHead, name: str, schema: Type) -> Any:
     return _quietly(name, lambda: _decode(given[0], schema))
 
 
-def _decode(value: str, schema: Type) -> Any:
+def _decode(value: str, schema: Schema) -> Any:
     if not _BASE64.fullmatch(value):
         raise malformed("not base64url")
     found = parse_json(base64.urlsafe_b64decode(value))

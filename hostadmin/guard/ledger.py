@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hostadmin.core.values import Attribution, Kind
-from hostadmin.store import images, objects, users
+from hostadmin.store import images, objects, quotas, users
 from hostadmin.store.database import Database, Tx
 
 T = TypeVar("T")
@@ -73,9 +73,29 @@ class Ledger:
         """Return the owners of all present objects of a kind, looked up one at a time."""
         return Owners(self, kind)
 
+    def living_users(self) -> list[users.User]:
+        """Return all accounts that have not been removed."""
+        return self._cached("users", ("living",), users.all_users)
+
     def owned(self, kind: Kind, owner: str) -> frozenset[str]:
         """Return the full ids (volumes: names) of an account's present objects of a kind."""
         return self._cached("objects", ("owned", kind, owner), lambda tx: objects.owned(tx, kind, owner))
+
+    def details(self, kind: Kind, owner: str) -> list[objects.Object]:
+        """Return an account's present objects of a kind with what the ledger keeps of them."""
+        return self._cached("objects", ("details", kind, owner), lambda tx: objects.list_objects(tx, kind, owner_id=owner))
+
+    def named_ports(self, owner: str | None) -> list[int]:
+        """Return the host ports that an account's containers name; ``None``: everybody's."""
+        return self._cached("objects", ("ports", owner), lambda tx: quotas.named_ports(tx, owner))
+
+    def port_blocks(self) -> dict[str, tuple[int, int]]:
+        """Return account id → its block of host ports, of those who have one."""
+        return self._cached("users", ("port blocks",), quotas.port_blocks_of_all)
+
+    def image_bytes(self, owner: str) -> dict[str, int | None]:
+        """Return image id → own bytes of what an account holds (``None``: not known yet)."""
+        return self._cached("images", ("image bytes", owner), lambda tx: quotas.image_bytes(tx, owner))
 
     def last_owner(self, kind: Kind, ref: str) -> str | None:
         """Return the owner of an object that may be gone already."""

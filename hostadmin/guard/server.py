@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from pathlib import Path
@@ -24,6 +25,7 @@ from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.ledger import Ledger
 from hostadmin.guard.limits import Crowd, Limits, Turns
 from hostadmin.guard.messages import clean_message
+from hostadmin.guard.parents import Parents
 from hostadmin.guard.pulse import Pulse
 from hostadmin.guard.recovery import recover
 from hostadmin.guard.refusal import Refusal
@@ -32,11 +34,13 @@ from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST
 from hostadmin.guard.upstream import unreachable
 from hostadmin.guard.volumesizes import VolumeSizes
 from hostadmin.policy.profiles import Profiles
+from hostadmin.policy.quotas import limits_of
 from hostadmin.store import users
 from hostadmin.store.database import Database, Tx
 
 LOG = logging.getLogger("hostadmin.guard")
 WATCH_SECONDS: Final = 0.25
+FOLLOW_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 1.0
 TURNED_AWAY_SECONDS: Final = 60.0
 SOCKET_MODE: Final = 0o666  # the kernel says who calls, the guard decides
@@ -45,7 +49,9 @@ SOCKET_MODE: Final = 0o666  # the kernel says who calls, the guard decides
 class Guard:
     """What all connections of the guard share."""
 
-    def __init__(self, database: Database, profiles: Profiles, *, engine_socket: str, group: str, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, profiles: Profiles, *, engine_socket: str, group: str, limits: Limits, cgroup_parent: str
+    ) -> None:
         self.database = database
         self.engine_socket = engine_socket
         self.ledger = Ledger(database)
@@ -56,6 +62,8 @@ class Guard:
         self.pulse = Pulse(engine_socket, self.learn_version)
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
+        self.pending: Counter[tuple[str, str]] = Counter()  # (owner, quota) → what is being made now
+        self.parents = Parents(cgroup_parent, lambda user: limits_of(self.profiles.get_or_default(user.profile)))
         self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
         self.volume_sizes = VolumeSizes()
         self.tags = TagState()
@@ -101,6 +109,13 @@ class Guard:
             for exchange in list(self.exchanges):
                 if not self.callers.still_admitted(exchange.caller) or (exchange.client.eof and exchange.client.hung_up()):
                     exchange.end()
+
+    async def follow_limits(self) -> None:
+        """Keep the kernel's limits in step with profiles and accounts; at the start of all that have a group."""
+        while True:
+            with contextlib.suppress(HostadminError):
+                await self.parents.follow(self.ledger.living_users())
+            await asyncio.sleep(FOLLOW_SECONDS)
 
     async def write_unwritten(self) -> None:
         """Write the outcomes that could not be written, as soon as that is possible again."""
@@ -191,10 +206,12 @@ async def _serve(guard: Guard, path: str) -> None:
     server = await loop.create_unix_server(lambda: Connection(guard), sock=listen(path), start_serving=True)
     watching = loop.create_task(guard.watch())
     writing = loop.create_task(guard.write_unwritten())
+    following = loop.create_task(guard.follow_limits())
     LOG.info("guard listens on %s", path)
     await stopped.wait()
     watching.cancel()
     writing.cancel()
+    following.cancel()
     recovering.cancel()
     server.close()
     with contextlib.suppress(FileNotFoundError):
@@ -204,7 +221,9 @@ async def _serve(guard: Guard, path: str) -> None:
     await asyncio.sleep(0.05)
 
 
-def serve(database: Database, profiles: Profiles, *, socket_path: str, engine_socket: str, group: str, limits: Limits) -> None:
+def serve(
+    database: Database, profiles: Profiles, *, socket_path: str, engine_socket: str, group: str, limits: Limits, cgroup_parent: str
+) -> None:
     """Run the guard until SIGTERM or SIGINT.
 
     Args:
@@ -214,11 +233,12 @@ def serve(database: Database, profiles: Profiles, *, socket_path: str, engine_so
         engine_socket: the real engine.
         group: the group whose members have access.
         limits: how much of the guard one person may take.
+        cgroup_parent: where the control groups of people lie; empty: they have none.
 
     """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    guard = Guard(database, profiles, engine_socket=engine_socket, group=group, limits=limits)
+    guard = Guard(database, profiles, engine_socket=engine_socket, group=group, limits=limits, cgroup_parent=cgroup_parent)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(guard, socket_path))
 

@@ -4,28 +4,34 @@ Bodies are already schema-checked (``guard.bodies``); these rules depend on the 
 members to one capability. Every function returns *all* violations as sentences.
 """
 
+import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Any, Final
 
 from hostadmin.core.labels import RESERVED_PREFIX
+from hostadmin.policy.logs import admit_log
+from hostadmin.policy.mounting import admit_mounts
 from hostadmin.policy.profiles import Profile
-from hostadmin.policy.restarts import RestartPolicy, default_restart, find_restart_violation
+from hostadmin.policy.resources import admit_resources
 
-LOG_DRIVERS: Final = ("", "json-file", "local")
-LOG_OPTIONS: Final = frozenset({"max-size", "max-file", "compress"})
 SYSCTLS: Final = frozenset({"net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.core.somaxconn"})
-ULIMITS: Final = frozenset({"nofile", "nproc", "core", "stack", "fsize", "cpu", "data", "memlock", "as"})
-TMPFS_OPTIONS: Final = frozenset({"size", "mode", "uid", "gid", "nr_inodes"})
-TMPFS_FLAGS: Final = frozenset({"ro", "rw", "noexec", "exec", "nosuid", "nodev"})
-BIND_OPTIONS: Final = frozenset({"", "ro", "rw", "nocopy", "consistent", "cached", "delegated", "default", "private", "rprivate"})
-SHM_LIMIT: Final = 1 << 30
+NO_NEW_PRIVILEGES: Final = "no-new-privileges"
+STOP_TIMEOUT: Final = 300  # seconds; the engine waits for its containers when it ends
+SECOND: Final = 1_000_000_000  # nanoseconds: a health check is a process that the engine starts
+RETRIES: Final = 1000
+HOST_GATEWAY: Final = "host-gateway"
+_CAPABILITY: Final = re.compile(r"(CAP_)?[A-Z_]{3,32}|ALL")
+_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
+_SEARCH: Final = re.compile(r"\.|[A-Za-z0-9_.-]{1,253}")
+_RESOLVER_OPTION: Final = re.compile(r"[a-z0-9-]{1,32}(:[0-9]{1,5})?")
+_CPUS: Final = re.compile(r"([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?")
+_GPU_STEERING: Final = re.compile(
+    r"(NVIDIA|AMD|HABANA|ASCEND)_VISIBLE_DEVICES"
+    r"|NVIDIA_(DRIVER_CAPABILITIES|REQUIRE_\w+|DISABLE_REQUIRE|MIG_\w+|IMEX_CHANNELS|GDS|MOFED|NVSWITCH|GDRCOPY)|ASCEND_RUNTIME_OPTIONS"
+)
 PRIVATE: Final = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 WIDEST_PREFIX: Final = 16
-BILLION: Final = 1_000_000_000
-HOST_PATH: Final = (
-    "host path {path!r}: directories of the host cannot be mounted; use a named volume (-v NAME:{target}) or copy with `docker cp`"
-)
 
 
 def find_reserved_labels(labels: dict[str, str] | None) -> list[str]:
@@ -38,86 +44,80 @@ def find_reserved_labels(labels: dict[str, str] | None) -> list[str]:
 
 
 def admit_container(body: dict[str, Any], profile: Profile) -> list[str]:
-    """Set the profile's defaults in a ContainerCreate body and return what it violates."""
+    """Set the profile's defaults in a ContainerCreate body and return what it violates.
+
+    Ports are not judged here: ``policy.ports``.
+    """
     host = body.setdefault("HostConfig", {})
     host["CgroupnsMode"] = "private"
     violations = find_reserved_labels(body.get("Labels"))
-    violations += admit_resources(host, profile, creating=True)
+    for mount in host.get("Mounts", []):
+        violations += find_reserved_labels(mount.get("VolumeOptions", {}).get("Labels"))
+    violations += admit_resources(host, profile) + admit_log(host, profile) + admit_mounts(body, profile)
+    violations += find_slow_or_busy(body) + _environment(body, profile)
     for review in HOST_REVIEWS:
         violations += review(host, profile)
     return violations
 
 
-def admit_resources(host: dict[str, Any], profile: Profile, *, creating: bool) -> list[str]:
-    """Judge the members that create and update share; set defaults when ``creating``."""
+def find_slow_or_busy(config: dict[str, Any]) -> list[str]:
+    """Return what a Config asks of the engine itself beyond measure: also out of an image (``engine-api.md`` 3.4)."""
     found = []
-    if creating or "RestartPolicy" in host:
-        found += _restart(host, profile)
-    if creating or "PidsLimit" in host:
-        asked = host.get("PidsLimit", 0)
-        host["PidsLimit"] = asked if asked > 0 else profile.pids
-        if profile.pids and host["PidsLimit"] > profile.pids:
-            found.append(f"PidsLimit {asked}: profile {profile.name!r} allows at most {profile.pids}")
-    found += _memory_and_cpu(host, profile, creating=creating)
-    found += [
-        f"ulimit {u.get('Name')!r}: allowed are {', '.join(sorted(ULIMITS))}"
-        for u in host.get("Ulimits", [])
-        if u.get("Name") not in ULIMITS
-    ]
+    if not 0 <= (config.get("StopTimeout") or 0) <= STOP_TIMEOUT:
+        found.append(f"StopTimeout {config['StopTimeout']}: from 0 to {STOP_TIMEOUT} seconds")
+    health = config.get("Healthcheck") or {}
+    for member in ("Interval", "Timeout", "StartInterval"):
+        if 0 < (health.get(member) or 0) < SECOND:
+            found.append(f"Healthcheck.{member}: at least one second")
+    if (health.get("Retries") or 0) > RETRIES:
+        found.append(f"Healthcheck.Retries: at most {RETRIES}")
     return found
 
 
-def _restart(host: dict[str, Any], profile: Profile) -> list[str]:
-    given = host.get("RestartPolicy", {})
-    name, retries = given.get("Name", ""), given.get("MaximumRetryCount", 0)
-    policy = default_restart(RestartPolicy(name, retries), profile)
-    host["RestartPolicy"] = {"Name": policy.name, "MaximumRetryCount": policy.retries}
-    if host.get("AutoRemove"):
-        if policy.name not in ("", "no") and name:
-            return ["restart policy and --rm exclude each other"]
-        host["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+def _environment(body: dict[str, Any], profile: Profile) -> list[str]:
+    """Variables that a runtime on the host obeys are no free text (rule 11)."""
+    if profile.gpus:
         return []
-    violation = find_restart_violation(policy, profile)
-    return [violation] if violation else []
+    names = {variable.partition("=")[0] for variable in body.get("Env", []) if variable.partition("=")[2] not in ("", "none", "void")}
+    return [
+        f"environment variable {name}: profile {profile.name!r} gives no GPUs" for name in sorted(names) if _GPU_STEERING.fullmatch(name)
+    ]
 
 
-def _memory_and_cpu(host: dict[str, Any], profile: Profile, *, creating: bool) -> list[str]:
-    """Clamp by refusal: above the profile is a violation; nothing said means the profile's number."""
-    found = []
-    if profile.memory_bytes:
-        asked = host.get("Memory", 0)
-        if asked > profile.memory_bytes:
-            found.append(f"memory {asked}: profile {profile.name!r} allows at most {profile.memory_bytes} bytes")
-        if creating and not asked:
-            host["Memory"] = profile.memory_bytes
-        swap = host.get("MemorySwap", 0)
-        if swap == -1 or swap > 2 * profile.memory_bytes:
-            found.append(f"memory-swap {swap}: profile {profile.name!r} allows at most twice its memory")
-    if profile.cpus:
-        limit = int(profile.cpus * BILLION)
-        if host.get("NanoCpus", 0) > limit or host.get("CpuQuota", 0) > 0:
-            found.append(f"cpus: profile {profile.name!r} allows --cpus up to {profile.cpus:g}")
-        if creating and not host.get("NanoCpus"):
-            host["NanoCpus"] = limit
-    return found
+def silence_gpus(body: dict[str, Any], image: dict[str, Any], profile: Profile) -> None:
+    """Take away what the image's own variables would ask of a GPU runtime; the request's win over the image's."""
+    said = {variable.partition("=")[0] for variable in body.get("Env", [])}
+    for variable in (image.get("Config") or {}).get("Env") or []:
+        name = variable.partition("=")[0]
+        if not profile.gpus and name.endswith("_VISIBLE_DEVICES") and _GPU_STEERING.fullmatch(name) and name not in said:
+            body.setdefault("Env", []).append(f"{name}=void")
 
 
 def _capabilities(host: dict[str, Any], profile: Profile) -> list[str]:
     found = []
+    for member in ("CapAdd", "CapDrop"):
+        if member in host:
+            host[member] = [name.upper() for name in host[member]]
+            found += [f"{member} {name[:64]!r}: no capability" for name in host[member] if not _CAPABILITY.fullmatch(name)]
     for name in host.get("CapAdd", []):
-        if name.upper().removeprefix("CAP_") not in profile.capabilities:
+        if name.removeprefix("CAP_") not in profile.capabilities:
             allowed = ", ".join(sorted(profile.capabilities)) or "none"
-            found.append(f"capability {name!r}: profile {profile.name!r} allows {allowed}")
+            found.append(f"capability {name[:64]!r}: profile {profile.name!r} allows {allowed}")
     return found
 
 
 def _security(host: dict[str, Any], profile: Profile) -> list[str]:
-    allowed = {"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"}
-    return [
-        f"security option {option.partition('=')[0][:64]!r}: profile {profile.name!r} allows no-new-privileges"
-        for option in host.get("SecurityOpt", [])
-        if option not in allowed
-    ]
+    """Build the list anew: of several entries with one key the engine takes the last."""
+    found, chosen = [], None
+    for option in host.get("SecurityOpt", []):
+        key, _, value = option.replace("=", ":", 1).partition(":")
+        if key == NO_NEW_PRIVILEGES and value in ("", "true", "false"):
+            chosen = value != "false"
+        else:
+            found.append(f"security option {key[:64]!r}: profile {profile.name!r} allows {NO_NEW_PRIVILEGES}")
+    if host.get("SecurityOpt"):
+        host["SecurityOpt"] = [NO_NEW_PRIVILEGES] if chosen else []
+    return found
 
 
 def _namespaces(host: dict[str, Any], profile: Profile) -> list[str]:
@@ -132,60 +132,29 @@ def _namespaces(host: dict[str, Any], profile: Profile) -> list[str]:
     return found
 
 
-def _mounts(host: dict[str, Any], _profile: Profile) -> list[str]:
-    """One rule for everything that mounts: host paths are refused, options come from a list."""
-    found = []
-    for bind in host.get("Binds", []):
-        source, target, options = split_bind(bind)
-        if source.startswith(("/", ".", "~")):
-            found.append(HOST_PATH.format(path=source, target=target))
-        found += [f"mount option {o!r} of {target!r}" for o in options.split(",") if o not in BIND_OPTIONS]
-    for mount in host.get("Mounts", []):
-        if mount.get("Type") == "bind":
-            found.append(HOST_PATH.format(path=mount.get("Source", ""), target=mount.get("Target", "")))
-        elif mount.get("Type") not in ("volume", "tmpfs"):
-            found.append(f"mount type {mount.get('Type')!r}: allowed are volume and tmpfs")
-        elif mount["Type"] == "volume" and mount.get("Source", "").startswith(("/", ".", "~")):
-            found.append(HOST_PATH.format(path=mount["Source"], target=mount.get("Target", "")))
-        found += find_reserved_labels(mount.get("VolumeOptions", {}).get("Labels"))
-    for target, options in host.get("Tmpfs", {}).items():
-        found += [f"tmpfs option {o!r} of {target!r}" for o in options.split(",") if not _tmpfs_option(o)]
-    if host.get("ShmSize", 0) > SHM_LIMIT:
-        found.append(f"shm-size: at most {SHM_LIMIT} bytes")
+def _names(host: dict[str, Any], profile: Profile) -> list[str]:
+    """Text that the engine writes into a container's hosts and resolv.conf."""
+    found = [f"Dns {text!r}: no IP address" for text in host.get("Dns", []) if not _is_address(text)]
+    found += [f"DnsSearch {text[:64]!r}: no domain" for text in host.get("DnsSearch", []) if not _SEARCH.fullmatch(text)]
+    found += [f"DnsOptions {text[:64]!r}: no option" for text in host.get("DnsOptions", []) if not _RESOLVER_OPTION.fullmatch(text)]
+    for entry in host.get("ExtraHosts", []):
+        name, address = re.match(r"([^:=]*)[:=]?(.*)", entry, re.DOTALL).groups()  # type: ignore[union-attr]  # matches everything
+        if address == HOST_GATEWAY and not profile.host_gateway:
+            found.append(f"ExtraHosts {entry[:64]!r}: profile {profile.name!r} does not give the host's own address")
+        elif not _HOST.fullmatch(name) or not (address == HOST_GATEWAY or _is_address(address.removeprefix("[").removesuffix("]"))):
+            found.append(f"ExtraHosts {entry[:64]!r}: must be NAME:ADDRESS")
     return found
 
 
-def split_bind(bind: str) -> tuple[str, str, str]:
-    """Split ``SRC:DST[:OPTIONS]``; a lone ``DST`` has an empty source (an unnamed volume)."""
-    parts = bind.split(":", 2)
-    if len(parts) == 1:
-        return "", parts[0], ""
-    return parts[0], parts[1], parts[2] if len(parts) > 2 else ""
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
-def _tmpfs_option(option: str) -> bool:
-    name, equals, _ = option.partition("=")
-    return name in TMPFS_OPTIONS if equals else name in TMPFS_FLAGS or not name
-
-
-def _logging(host: dict[str, Any], _profile: Profile) -> list[str]:
-    log = host.get("LogConfig", {})
-    found = []
-    if log.get("Type", "") not in LOG_DRIVERS:
-        found.append(f"log driver {log['Type']!r}: allowed are json-file and local")
-    found += [f"log option {o!r}" for o in log.get("Config", {}) if o not in LOG_OPTIONS]
-    return found
-
-
-def _ports(host: dict[str, Any], profile: Profile) -> list[str]:
-    low, high = profile.ports
-    found = []
-    for bindings in host.get("PortBindings", {}).values():
-        for binding in bindings or []:
-            numbers = [int(n) for n in binding.get("HostPort", "").split("-") if n]
-            if any(n and not low <= n <= high for n in numbers):
-                found.append(f"host port {binding['HostPort']}: profile {profile.name!r} allows {low}-{high}")
-    return found
+def _cpusets(host: dict[str, Any], _profile: Profile) -> list[str]:
+    return [f"{m} {host[m][:64]!r}: numbers and ranges" for m in ("CpusetCpus", "CpusetMems") if not _CPUS.fullmatch(host.get(m, ""))]
 
 
 def _sysctls(host: dict[str, Any], _profile: Profile) -> list[str]:
@@ -196,9 +165,8 @@ HOST_REVIEWS: Final[tuple[Callable[[dict[str, Any], Profile], list[str]], ...]] 
     _capabilities,
     _security,
     _namespaces,
-    _mounts,
-    _logging,
-    _ports,
+    _names,
+    _cpusets,
     _sysctls,
 )
 

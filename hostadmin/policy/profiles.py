@@ -1,21 +1,47 @@
 """Profiles: numbers and lists in a file, rules in code. Unknown keys are refused, all problems at once."""
 
+import logging
+import time
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hostadmin.core.errors import Invalid, NotFound
 from hostadmin.core.names import RESTART_POLICIES
 from hostadmin.policy.registries import find_entry_violation
 
+NUMBERS: Final = (
+    "restart_max_retries",
+    "containers",
+    "running",
+    "networks",
+    "volumes",
+    "port_block",
+    "published_ports",
+    "memory_bytes",
+    "pids",
+    "memory_total_bytes",
+    "pids_total",
+    "image_bytes",
+    "upload_bytes",
+    "log_bytes",
+    "stopped_hours",
+)
+FRACTIONS: Final = ("cpus", "cpus_total")
+FLAGS: Final = ("host_gateway", "gpus")
+LOG: Final = logging.getLogger("hostadmin")
+LOOK_SECONDS: Final = 1.0
+LOG_SMALLEST: Final = 100_000  # bytes; below that a log loses what it is for
+MEMORY_SMALLEST: Final = 16 << 20  # bytes; an engine starts no container below 6 MB
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What somebody may ask of the engine.
+    """What somebody may ask of the engine, and how much of the host they may hold.
 
-    ``memory_bytes``, ``cpus``, ``restart_max_retries`` and ``stopped_hours``: 0 = no limit (never).
-    ``pids``: processes per container, applied where a request says nothing.
+    Of every number 0 means no limit (``stopped_hours``: never; ``port_block``: no block). ``config/profiles.toml``
+    says of each key what it does.
     """
 
     name: str
@@ -25,10 +51,24 @@ class Profile:
     restart_max_retries: int
     capabilities: frozenset[str]
     registries: frozenset[str]
+    host_gateway: bool
+    gpus: bool
+    containers: int
+    running: int
+    networks: int
+    volumes: int
     ports: tuple[int, int]
+    port_block: int
+    published_ports: int
     memory_bytes: int
     cpus: float
     pids: int
+    memory_total_bytes: int
+    cpus_total: float
+    pids_total: int
+    image_bytes: int
+    upload_bytes: int
+    log_bytes: int
     stopped_hours: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -37,12 +77,44 @@ class Profile:
         return values | {"capabilities": sorted(self.capabilities), "registries": sorted(self.registries)}
 
 
-@dataclass(frozen=True, slots=True)
 class Profiles:
-    """All profiles of a file and the name of the default one."""
+    """All profiles of a file and the name of the default one.
 
-    by_name: dict[str, Profile]
-    default: str
+    The file is looked at again at most once a second; an unacceptable one leaves the old profiles in force.
+
+    Args:
+        by_name: the profiles.
+        default: which one holds for whoever has none.
+        file: where they were read; ``None``: they never change.
+
+    """
+
+    def __init__(self, by_name: dict[str, Profile], default: str, file: Path | None = None) -> None:
+        self.default = default
+        self._by_name = by_name
+        self._file = file
+        self._stamp = _stamp(file)
+        self._looked = time.monotonic()
+
+    @property
+    def by_name(self) -> dict[str, Profile]:
+        """The profiles in force."""
+        if self._file is not None and time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._follow(self._file)
+        return self._by_name
+
+    def _follow(self, file: Path) -> None:
+        stamp = _stamp(file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._by_name = load(file, self.default)._by_name
+        except Invalid as error:
+            LOG.warning("profiles: %s The old ones stay in force.", error.message)
+        else:
+            LOG.info("profiles: %s was read anew", file)
 
     def get(self, name: str | None) -> Profile:
         """Return the profile of that name (``None``: the default).
@@ -51,15 +123,17 @@ class Profiles:
             NotFound: with the names that there are.
 
         """
-        found = self.by_name.get(name or self.default)
+        profiles = self.by_name
+        found = profiles.get(name or self.default)
         if found is None:
-            known = ", ".join(sorted(self.by_name))
+            known = ", ".join(sorted(profiles))
             raise NotFound(f"There is no profile {name!r}; known profiles: {known}.", key="profile-not-found")
         return found
 
     def get_or_default(self, name: str) -> Profile:
         """Return the profile of that name, or the default one if it has been taken out of the file."""
-        return self.by_name.get(name) or self.by_name[self.default]
+        profiles = self.by_name
+        return profiles.get(name) or profiles[self.default]
 
 
 def load(file: Path, default: str) -> Profiles:
@@ -79,7 +153,16 @@ def load(file: Path, default: str) -> Profiles:
         problems.append(f"the default profile {default!r} is missing")
     if problems:
         raise Invalid(f"Refused profiles {file}: {'; '.join(problems)}.", key="profiles")
-    return Profiles({name: p for name, p in profiles.items() if p is not None}, default)
+    return Profiles({name: p for name, p in profiles.items() if p is not None}, default, file)
+
+
+def _stamp(file: Path | None) -> tuple[int, ...] | None:
+    """Return what changes when a file does; ``None`` without one."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
 
 
 def _profile(name: str, body: Any, problems: list[str]) -> Profile | None:
@@ -94,20 +177,13 @@ def _profile(name: str, body: Any, problems: list[str]) -> Profile | None:
     problems.extend(wrong)
     if wrong:
         return None
-    return Profile(
-        name=name,
-        description=body["description"],
-        restart_policies=tuple(body["restart_policies"]),
-        restart_default=body["restart_default"],
-        restart_max_retries=body["restart_max_retries"],
-        capabilities=frozenset(body["capabilities"]),
-        registries=frozenset(body["registries"]),
-        ports=(body["ports"][0], body["ports"][1]),
-        memory_bytes=body["memory_bytes"],
-        cpus=float(body["cpus"]),
-        pids=body["pids"],
-        stopped_hours=body["stopped_hours"],
-    )
+    lists = {
+        "restart_policies": tuple(body["restart_policies"]),
+        "capabilities": frozenset(body["capabilities"]),
+        "registries": frozenset(body["registries"]),
+        "ports": (body["ports"][0], body["ports"][1]),
+    }
+    return Profile(name=name, **{**body, **lists, **{key: float(body[key]) for key in FRACTIONS}})
 
 
 def _violations(body: dict[str, Any]) -> list[str]:
@@ -129,13 +205,17 @@ def _violations(body: dict[str, Any]) -> list[str]:
     ports = body["ports"]
     if not _is_port_range(ports):
         found.append("ports must be [lowest, highest] within 1..65535")
-    for key in ("restart_max_retries", "memory_bytes", "pids", "stopped_hours"):
-        if type(body[key]) is not int or body[key] < 0:
-            found.append(f"{key} must be a number, 0 or more")
-    if type(body["cpus"]) not in (int, float) or body["cpus"] < 0:
-        found.append("cpus must be a number, 0 or more")
+    elif type(body["port_block"]) is int and body["port_block"] > ports[1] - ports[0] + 1:
+        found.append("port_block must fit into ports")
+    found += [f"{key} must be a whole number, 0 or more" for key in NUMBERS if type(body[key]) is not int or body[key] < 0]
+    found += [f"{key} must be a number, 0 or more" for key in FRACTIONS if type(body[key]) not in (int, float) or body[key] < 0]
+    found += [f"{key} must be true or false" for key in FLAGS if type(body[key]) is not bool]
     if not isinstance(body["description"], str):
         found.append("description must be text")
+    if type(body["log_bytes"]) is int and 0 < body["log_bytes"] < LOG_SMALLEST:
+        found.append(f"log_bytes must be 0 or at least {LOG_SMALLEST}")
+    if type(body["memory_total_bytes"]) is int and 0 < body["memory_total_bytes"] < MEMORY_SMALLEST:
+        found.append(f"memory_total_bytes must be 0 or at least {MEMORY_SMALLEST}")
     return found
 
 

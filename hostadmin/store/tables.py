@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -102,6 +103,21 @@ image_names: Final = Table(  # names under which a registry gave an image to an 
     Column("name", Text, primary_key=True),  # normalised tag, or repository@digest
     Column("user_id", String(36), ForeignKey("users.id"), primary_key=True),
     Column("image_id", Text, nullable=False),
+)
+
+image_sizes: Final = Table(  # what an image adds to the one that it was built on; never changes for one id
+    "image_sizes",
+    METADATA,
+    Column("image_id", Text, primary_key=True),
+    Column("own_bytes", BigInteger, nullable=False),
+)
+
+port_blocks: Final = Table(  # host ports that are one account's alone, allotted once
+    "port_blocks",
+    METADATA,
+    Column("user_id", String(36), ForeignKey("users.id"), primary_key=True),
+    Column("first", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
 )
 
 audit_records: Final = Table(

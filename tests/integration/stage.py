@@ -32,6 +32,7 @@ socket = "{engine}"
 close_socket = {close}
 [guard]
 socket = "{guard}"
+cgroup_parent = "{cgroup}/hostadmin"
 [store]
 url = "sqlite:///{state}/db/hostadmin.db"
 [policy]
@@ -182,7 +183,9 @@ class Hostadmin:
         self.process: subprocess.Popen[bytes] | None = None
         self.database.parent.mkdir(parents=True, exist_ok=True)
         Path("/run/hostadmin").mkdir(exist_ok=True)
-        text = CONFIG.format(engine=engine, guard=guard, state=STATE, root=ROOT, close=str(close).lower())
+        text = CONFIG.format(
+            engine=engine, guard=guard, state=STATE, root=ROOT, close=str(close).lower(), cgroup=os.environ["DHOST_CGROUP"]
+        )
         self.config.write_text(text)
 
     def start(self) -> None:

@@ -9,12 +9,14 @@ from hostadmin.guard.rules import (
     admin,
     builds,
     containers,
+    creation,
     execs,
     imageremoval,
     images,
     incoming,
     networks,
     prunes,
+    quotas,
     refusals,
     registries,
     system,
@@ -28,7 +30,7 @@ HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
     Rule.INFO: system.info,
     Rule.EVENTS: system.events,
     Rule.CONTAINER_LIST: containers.list_own,
-    Rule.CONTAINER_CREATE: containers.create,
+    Rule.CONTAINER_CREATE: creation.create,
     Rule.CONTAINER_INSPECT: containers.inspect,
     Rule.CONTAINER_READ: containers.read,
     Rule.CONTAINER_CHANGE: containers.change,
@@ -83,4 +85,6 @@ async def apply(x: Exchange) -> None:
     if x.caller.admin and x.route.rule not in SAME_FOR_ALL:
         await admin.pass_on(x)
     else:
+        if x.route.rule in quotas.BRINGS_IMAGES:
+            await quotas.check_images(x)
         await HANDLERS[x.route.rule](x)

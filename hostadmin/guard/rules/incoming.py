@@ -198,8 +198,9 @@ def changes_of(x: Exchange) -> list[str]:
 
 async def commit(x: Exchange) -> None:
     """Make an image of an own container, under a tag of the caller's own, without hostadmin's labels."""
-    body: dict[str, Any] = await x.read_json(bodies.COMMIT, optional=True)
-    violations = admission.find_reserved_labels(body.get("Labels"))
+    violations: list[str] = []
+    body: dict[str, Any] = await x.read_json(bodies.COMMIT, optional=True, refusals=violations)
+    violations += admission.find_reserved_labels(body.get("Labels"))
     if violations:
         raise containers.refusal_of(x, "commit this container", violations)
     changes = changes_of(x)

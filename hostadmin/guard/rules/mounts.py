@@ -8,15 +8,18 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
+from hostadmin.core.names import FULL_ID
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal, malformed
-from hostadmin.policy.admission import split_bind
+from hostadmin.guard.rules import quotas, resolve
+from hostadmin.policy import ports
+from hostadmin.policy.mounting import split_bind
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
 VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
-ALLOWED_TYPES: Final = ("volume", "tmpfs")
+ALLOWED_TYPES: Final = ("volume", "tmpfs", "image")
 
 
 def volume_names(host: dict[str, Any]) -> list[str]:
@@ -76,6 +79,60 @@ def check_enterable(x: Exchange, found: dict[str, Any], what: str) -> None:
     if problems:
         name = found.get("Name", "").removeprefix("/")
         raise Refusal(403, f"hostadmin refused to {what} {name}: {'; '.join(problems)}; ask an administrator", "admission")
+
+
+async def check_startable(x: Exchange, found: dict[str, Any]) -> None:
+    """Judge an own container again before it is started: what it stores, and whose that is now (rule R8).
+
+    Raises:
+        Refusal: 403, with all that is wrong with it.
+
+    """
+    check_enterable(x, found, "start")
+    host, profile = found.get("HostConfig") or {}, quotas.profile_of(x)
+    problems = ports.admit_ports(host, profile, await quotas.room_of(x)) if host.get("PortBindings") else []
+    problems += _find_not_own(x, found)
+    for mount in found.get("Mounts") or []:
+        if mount.get("Type") == "image":
+            await resolve.image(x, mount.get("Source", ""))
+    if problems:
+        name = found.get("Name", "").removeprefix("/")
+        raise Refusal(403, f"hostadmin refused to start {name} (profile {profile.name}): {'; '.join(problems)}", "admission")
+
+
+def _find_not_own(x: Exchange, found: dict[str, Any]) -> list[str]:
+    """Return a violation per container, network and volume that a container would join and that is not its owner's."""
+    owner, host = x.caller.owner, found.get("HostConfig") or {}
+    containers, networks = x.guard.ledger.owners(Kind.CONTAINER), x.guard.ledger.owners(Kind.NETWORK)
+    volumes = x.guard.ledger.owners(Kind.VOLUME)
+    problems = []
+    for member in ("NetworkMode", "PidMode", "IpcMode"):
+        kind, _, ref = (host.get(member) or "").partition(":")
+        if kind == "container" and containers.get(ref) != owner:
+            problems.append(f"{member} joins a container that is not yours or has gone")
+    for name, endpoint in ((found.get("NetworkSettings") or {}).get("Networks") or {}).items():
+        if name not in resolve.PREDEFINED and networks.get((endpoint or {}).get("NetworkID", ""), owner) != owner:
+            problems.append(f"network {name} is not yours")
+    problems += [
+        f"volume {m['Name']} is not yours" for m in found.get("Mounts") or [] if m.get("Name") and volumes.get(m["Name"], owner) != owner
+    ]
+    return problems
+
+
+def find_unasked(x: Exchange, found: dict[str, Any], body: dict[str, Any]) -> list[str]:
+    """Return a violation per mount of a new container that is neither asked for nor a new unnamed volume."""
+    asked = set(volume_names(body["HostConfig"]))
+    owners = x.guard.ledger.owners(Kind.VOLUME)
+    problems = []
+    for mount in found.get("Mounts") or []:
+        name = mount.get("Name")
+        if not name or name in asked:
+            continue
+        if owners.get(name, x.caller.owner) != x.caller.owner:
+            problems.append("a volume of somebody else")
+        elif name not in owners and not FULL_ID.fullmatch(name):
+            problems.append(f"the volume {name[:64]!r} that nobody asked for")
+    return problems
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from hostadmin.guard import bodies
 from hostadmin.guard.exchange import Exchange, error_message, passed_fields
 from hostadmin.guard.query import build_filters, check_keys
 from hostadmin.guard.refusal import Refusal, malformed
-from hostadmin.guard.rules import containers, mounts, resolve
+from hostadmin.guard.rules import containers, creation, mounts, quotas, resolve
 from hostadmin.host.routes import host_subnets
 from hostadmin.policy import admission
 from hostadmin.store import objects
@@ -69,7 +69,8 @@ async def create(x: Exchange) -> None:
     async with x.guard.lock(f"network:{name}"):
         if any(n["Name"] == name for n in await x.look("networks", query=build_filters({"name": [name]}))):
             raise Refusal(409, f"network with name {name} already exists", "name")
-        await _create(x, body, name, request)
+        with quotas.reserved(x, {"networks": 1}):
+            await _create(x, body, name, request)
 
 
 async def _create(x: Exchange, body: dict[str, Any], name: str, request: str) -> None:
@@ -102,6 +103,8 @@ async def connect(x: Exchange) -> None:
     found = await resolve.network(x, x.params[0])
     if found["Name"] == "host":
         raise Refusal(403, "hostadmin refused: nobody joins the host's network", "admission")
+    if problems := creation.find_wrong_addresses(body.get("EndpointConfig", {}), found):
+        raise containers.refusal_of(x, "connect this container", problems)
     body["Container"], _ = await resolve.container(x, body.get("Container", ""))
     about = Target("network", found["Id"], found["Name"], x.caller.owner)
     verb = "connect" if joining else "disconnect"

@@ -46,7 +46,7 @@ def read_reference(x: Exchange, text: str) -> Reference:
 
 async def sign_in(x: Exchange) -> None:
     """Let the engine check credentials; they are forwarded and kept nowhere."""
-    given = await x.read_json(lambda value, _path: headers.auth_config(value, "credentials"))
+    given = await x.read_json(headers.auth_config)
     registry = registry_of(given.get("serveraddress", ""))
     check_registry(x, registry)
     address = HUB_ADDRESS if registry == registry_of("") else registry

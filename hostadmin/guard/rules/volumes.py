@@ -9,7 +9,8 @@ from hostadmin.core.values import Kind
 from hostadmin.guard import bodies
 from hostadmin.guard.exchange import Exchange, error_message, passed_fields
 from hostadmin.guard.query import build_filters, check_keys
-from hostadmin.guard.rules import containers, mounts, resolve
+from hostadmin.guard.rules import containers, mounts, quotas, resolve
+from hostadmin.guard.upstream import Response
 from hostadmin.policy import admission
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
@@ -53,20 +54,25 @@ async def create(x: Exchange) -> None:
         if not fresh:
             x.send_json(201, await resolve.volume(x, name))
             return
-        about = Target("volume", name, name, x.caller.owner)
-        intent = await x.intend(x.entry(about, req=request), also=mounts.claim_work(fresh, x.caller.owner))
-        status = "unknown"
-        try:
-            made = {"Name": name, "Driver": "local", "Labels": labels}
-            response = await x.ask("POST", "volumes", "create", body=made)
-            data = await response.read()
-            status = "ok" if response.status == 201 else "error"
-        finally:
-            await x.conclude(intent, status, also=mounts.withdraw_work(fresh) if status == "error" else None)
-    if status != "ok":
+        with quotas.reserved(x, {"volumes": 1}):
+            response, data = await _create(x, name, labels, request)
+    if response.status != 201:
         x.send_json(response.status, {"message": x.clean(error_message(data))})
         return
     x.send(201, data, passed_fields(response))
+
+
+async def _create(x: Exchange, name: str, labels: dict[str, str], request: str) -> tuple[Response, bytes]:
+    owner = x.caller.owner
+    intent = await x.intend(x.entry(Target("volume", name, name, owner), req=request), also=mounts.claim_work([name], owner))
+    status = "unknown"
+    try:
+        response = await x.ask("POST", "volumes", "create", body={"Name": name, "Driver": "local", "Labels": labels})
+        data = await response.read()
+        status = "ok" if response.status == 201 else "error"
+    finally:
+        await x.conclude(intent, status, also=mounts.withdraw_work([name]) if status == "error" else None)
+    return response, data
 
 
 async def remove(x: Exchange) -> None:

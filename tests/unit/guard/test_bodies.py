@@ -7,6 +7,7 @@ import pytest
 from hostadmin.guard import bodies
 from hostadmin.guard.refusal import Refusal
 from hostadmin.policy.admission import admit_container
+from hostadmin.policy.ports import Room, admit_ports
 from tests.unit.guard.samples import CLI_CREATE, PROFILE
 
 
@@ -14,7 +15,7 @@ def admitted(**host):
     body = copy.deepcopy(CLI_CREATE)
     body["HostConfig"].update(host)
     checked = bodies.CONTAINER_CREATE(body, "")
-    return checked, admit_container(checked, PROFILE)
+    return checked, admit_container(checked, PROFILE) + admit_ports(checked["HostConfig"], PROFILE, Room(PROFILE.ports))
 
 
 def test_what_the_cli_sends_for_nothing_special_is_accepted():

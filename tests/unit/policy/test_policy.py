@@ -28,7 +28,7 @@ def test_the_shipped_profiles_are_acceptable():
         (("stopped_hours = 24 ", "stoped_hours = 24 "), "unknown key 'stoped_hours'"),
         (('restart_default = "no" ', 'restart_default = "sometimes" '), "restart_default"),
         (("ports = [1024, 65535]", "ports = [9, 1]"), "ports"),
-        (("pids = 2048", "pids = -1"), "pids"),
+        (("pids = 1024 ", "pids = -1 "), "pids"),
         (("[student]", "[learner]"), "default profile"),
         (("cpus = 0.0", 'cpus = "many"'), "cpus"),
     ],
@@ -76,3 +76,20 @@ def test_what_a_profile_makes_of_a_policy(found, becomes):
 def test_the_default_is_applied_where_nothing_is_said():
     assert default_restart(None, STUDENT) == default_restart(RestartPolicy(""), STUDENT) == RestartPolicy("no")
     assert default_restart(RestartPolicy("always"), STUDENT) == RestartPolicy("always")
+
+
+def test_a_changed_file_holds_and_an_unacceptable_one_leaves_the_old_profiles(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("hostadmin.policy.profiles.LOOK_SECONDS", -1.0)
+    file = tmp_path / "p.toml"
+    file.write_text(FILE.read_text())
+    profiles = load(file, "student")
+    assert profiles.get(None).containers == 50
+    file.write_text(FILE.read_text().replace("containers = 50 ", "containers = 7 "))
+    assert profiles.get(None).containers == 7
+    file.write_text("[student]\ncontainers = 9\n")
+    assert profiles.get_or_default("gone").containers == 7
+    assert "stay in force" in caplog.text
+    file.unlink()
+    assert profiles.get(None).containers == 7
+    file.write_text(FILE.read_text())
+    assert profiles.get(None).containers == 50
