@@ -160,7 +160,7 @@ class Exchange:
             await response.read()
             return None
         if response.status >= 400:
-            raise Refusal(response.status, await response.message(), "engine", recorded=False)
+            raise Refusal(response.status, self.clean(await response.message()), "engine", recorded=False)
         return await response.json()
 
     # -- the answer -------------------------------------------------------------------------
@@ -318,6 +318,7 @@ class Exchange:
         if not self.guard.callers.still_admitted(self.caller):
             await self.conclude(intent, "not-done")
             raise Refusal(403, "hostadmin: access was revoked", "access")
+        self.guard.making.begin(entry)
         return intent
 
     async def conclude(
@@ -339,6 +340,8 @@ class Exchange:
             self.keep = False
             text = f"hostadmin: this WAS carried out, but its outcome could not be recorded ({error.key}, request {intent.entry.req})"
             raise Refusal(error.status, text, "audit", recorded=False) from error
+        finally:
+            self.guard.making.end(intent.entry)
 
     async def change(
         self,

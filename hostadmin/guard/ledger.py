@@ -97,9 +97,13 @@ class Ledger:
         """Return image id → own bytes of what an account holds (``None``: not known yet)."""
         return self._cached("images", ("image bytes", owner), lambda tx: quotas.image_bytes(tx, owner))
 
-    def last_owner(self, kind: Kind, ref: str) -> str | None:
-        """Return the owner of an object that may be gone already."""
-        return self._cached("objects", ("last", kind, ref), lambda tx: objects.last_owner(tx, kind, ref))
+    def object_names(self, kind: Kind, owner: str) -> frozenset[str]:
+        """Return the names of an account's present objects of a kind."""
+        return self._cached("objects", ("names", kind, owner), lambda _: frozenset(o.name for o in self.details(kind, owner)))
+
+    def lives(self, kind: Kind, ref: str) -> list[tuple[str, str | None]]:
+        """Return (since when, owner's account id) of every object that had an id, or a volume's name; the last one last."""
+        return self._cached("objects", ("lives", kind, ref), lambda tx: objects.lives(tx, kind, ref))
 
     def tag_owners(self) -> dict[str, str | None]:
         """Return tag → owner's account id (``None``: the host's)."""
@@ -119,6 +123,10 @@ class Ledger:
     def newest_held(self, owner: str, limit: int) -> list[str]:
         """Return the ids of the images that an account got last, newest first."""
         return self._cached("images", ("newest", owner, limit), lambda tx: images.newest_held(tx, owner, limit))
+
+    def tag_since(self, tag: str) -> str:
+        """Return when a normalised tag was claimed or set for the last time."""
+        return self._cached("images", ("since", tag), lambda tx: images.tag_since(tx, tag))
 
     def held(self, owner: str) -> set[str]:
         """Return the ids of the images that an account holds."""

@@ -24,6 +24,7 @@ from hostadmin.guard.connection import Connection
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.ledger import Ledger
 from hostadmin.guard.limits import Crowd, Limits, Turns
+from hostadmin.guard.making import Making
 from hostadmin.guard.messages import clean_message
 from hostadmin.guard.parents import Parents
 from hostadmin.guard.pulse import Pulse
@@ -71,6 +72,7 @@ class Guard:
         self.turns = Turns(limits.requests_per_user)
         self._crowd = Crowd(limits)
         self._turned_away: dict[Hashable, float] = {}
+        self.making = Making()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     # -- connections ------------------------------------------------------------------------

@@ -18,6 +18,11 @@ def known_tags(tx: Tx) -> dict[str, str]:
     return {row.tag: row.image_id for row in tx.execute(select(image_tags.c.tag, image_tags.c.image_id))}
 
 
+def tag_since(tx: Tx, tag: str) -> str:
+    """Return when a tag was claimed or set for the last time; what is not known never was."""
+    return str(tx.execute(select(image_tags.c.updated_at).where(image_tags.c.tag == tag)).scalar() or "9999")
+
+
 def names_of(tx: Tx, user_id: str) -> dict[str, str]:
     """Return name → image id of what registries gave to an account under names that it does not own."""
     query = select(image_names.c.name, image_names.c.image_id).where(image_names.c.user_id == user_id)

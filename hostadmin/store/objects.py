@@ -79,11 +79,10 @@ def owners(tx: Tx, kind: Kind) -> dict[str, str]:
     return {row.ref: row.owner_id for row in tx.execute(_OWNERS, {"of_kind": kind})}
 
 
-def last_owner(tx: Tx, kind: Kind, ref: str) -> str | None:
-    """Return the owner of an object, gone ones included (events arrive after the end)."""
-    query = select(objects.c.owner_id).where(objects.c.kind == kind, objects.c.ref == ref)
-    owner: str | None = tx.execute(query.order_by(objects.c.id.desc())).scalar()
-    return owner
+def lives(tx: Tx, kind: Kind, ref: str) -> list[tuple[str, str | None]]:
+    """Return (since when, owner's account id) of every object that ever had that id, or a volume's name; the last one last."""
+    query = select(objects.c.first_seen, objects.c.owner_id).where(objects.c.kind == kind, objects.c.ref == ref)
+    return [(row.first_seen, row.owner_id) for row in tx.execute(query.order_by(objects.c.id))]
 
 
 def match(tx: Tx, kind: Kind, text: str) -> list[Object]:

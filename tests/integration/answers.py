@@ -1,9 +1,11 @@
 """One request of a student as status, header fields and value."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from tests.integration.people import Student
+
+BATCH: Final = 40
 
 
 def ask(student: Student, method: str, target: str, body: Any = None, *, headers: str = "") -> tuple[int, bytes, Any]:
@@ -21,3 +23,24 @@ def get(student: Student, target: str) -> Any:
     status, _, value = ask(student, "GET", target)
     assert status == 200, (target, status, value)
     return value
+
+
+def get_many(student: Student, targets: list[str]) -> list[tuple[int, Any]]:
+    """Make many GETs over few connections; return status and value of each."""
+    answers: list[tuple[int, Any]] = []
+    for start in range(0, len(targets), BATCH):
+        batch = targets[start : start + BATCH]
+        lines = [f"GET {t} HTTP/1.1\r\nHost: docker\r\n" for t in batch]
+        answers += _split(student.send(("\r\n".join(lines) + "Connection: close\r\n\r\n").encode()))
+    assert len(answers) == len(targets)
+    return answers
+
+
+def _split(raw: bytes) -> list[tuple[int, Any]]:
+    found = []
+    while raw:
+        head, _, raw = raw.partition(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        found.append((int(head.split()[1]), json.loads(raw[:length])))
+        raw = raw[length:]
+    return found

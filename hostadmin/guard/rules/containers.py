@@ -37,6 +37,8 @@ LIST_KEYS: Final = frozenset(
         "isolation",
     ]
 )
+NO_ID: Final = "-"  # what no id begins with: the engine checks the other filters and answers an empty list
+NO_IMAGE: Final = f"sha256:{'0' * 64}"
 CONTAINER_NAME: Final = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 PS_ARGS: Final = re.compile(r"[A-Za-z0-9 ,=_-]{0,64}")
 _PINNED: Final = re.compile(rb'"NetworkMode":"[0-9a-f]{64}"')
@@ -57,12 +59,7 @@ async def list_own(x: Exchange) -> None:
             filters.setdefault(old, []).append(x.query.text(old))
     check_keys(filters, LIST_KEYS)
     mine = x.guard.ledger.owned(Kind.CONTAINER, x.caller.owner)
-    if not mine:
-        x.send_json(200, [])
-        return
-    pinned = await _pin_filters(x, filters)
-    if "id" not in pinned and "name" not in pinned:
-        pinned["id"] = sorted(mine)
+    pinned = await _pin_filters(x, filters, mine)
     limit = max(x.query.number("limit"), 0)
     query = x.query.pairs("size") + build_filters(pinned)
     if x.query.flag("all") or limit:
@@ -75,19 +72,41 @@ async def list_own(x: Exchange) -> None:
     x.send_json(200, shown[:limit] if limit else shown)
 
 
-async def _pin_filters(x: Exchange, filters: Filters) -> Filters:
-    """Resolve references in filter values; a foreign one is not found like a missing one."""
+async def _pin_filters(x: Exchange, filters: Filters, mine: frozenset[str]) -> Filters:
+    """Return the filters for the engine: the caller's own, narrowed to the caller's containers (``daemon/list.go``).
+
+    What the engine looks up among all (``id``, ``before``, ``since``, ``ancestor``) is resolved here among one's own.
+    All other values it compares with each container's own data; a name of somebody else's finds as little as none.
+    """
     pinned = dict(filters)
     for key in ("before", "since"):
         if key in pinned:
-            pinned[key] = [(await resolve.container(x, ref))[0] for ref in pinned[key]]
-    if "network" in pinned:
-        pinned["network"] = [(await resolve.network(x, ref))["Id"] for ref in pinned["network"]]
-    if "volume" in pinned:
-        pinned["volume"] = [v for v in pinned["volume"] if v.startswith("/") or await resolve.volume(x, v)]
+            pinned[key] = [await _own_exactly(x, ref) for ref in pinned[key]]
     if "ancestor" in pinned:
-        pinned["ancestor"] = [(await resolve.image(x, ref))["Id"] for ref in pinned["ancestor"]]
+        pinned["ancestor"] = [i for ref in pinned["ancestor"] if (i := await _visible_image(x, ref))] or [NO_IMAGE]
+    if "id" in pinned:
+        pinned["id"] = [full for ref in pinned["id"] if (full := resolve.one_of(mine, ref))] or [NO_ID]
+    elif not ("name" in pinned and ("before" in pinned or "since" in pinned)):  # there the name's matches are the list
+        pinned["id"] = sorted(mine) or [NO_ID]
     return pinned
+
+
+async def _own_exactly(x: Exchange, ref: str) -> str:
+    """Return the id of an own container by its whole id or name; an abbreviation means nothing here."""
+    missing = Refusal(404, f"no such container {ref}", "ownership", recorded=False)
+    found = await x.look("containers", ref.removeprefix("/"), "json") if CONTAINER_NAME.fullmatch(ref) else None
+    if found is None or found["Id"] not in x.guard.ledger.owned(Kind.CONTAINER, x.caller.owner):
+        raise missing
+    if ref not in (found["Id"], found["Name"], found["Name"].removeprefix("/")):
+        raise missing
+    return str(found["Id"])
+
+
+async def _visible_image(x: Exchange, ref: str) -> str | None:
+    try:
+        return str((await resolve.image(x, ref))["Id"])
+    except Refusal:
+        return None
 
 
 def show_item(item: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from hostadmin.audit.actions import Action
 from hostadmin.core.images import familiar, parse_reference
 from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange, error_message
@@ -28,9 +29,7 @@ async def remove(x: Exchange) -> None:
 
 async def _remove_reference(x: Exchange, ref: str, found: dict[str, Any]) -> None:
     image, owner = found["Id"], x.caller.owner
-    owners = x.guard.ledger.tag_owners()
-    own = [t for t in tags_of(found) if owners.get(t, "?") == owner and not resolve.is_kept(t)]
-    others = [t for t in tags_of(found) if t not in own and not resolve.is_kept(t)]
+    own, others = owned_tags(x, found)
     reference = parse_reference(ref)
     name = reference.digested if reference and reference.digest else reference.tagged if reference else ""
     if name in x.guard.ledger.names(owner) and name not in own:
@@ -85,10 +84,34 @@ async def _release(x: Exchange, image: str, ref: str) -> None:
 
 
 async def _remove(x: Exchange, found: dict[str, Any], chosen: list[str], *, last: bool, shared: bool, others: bool) -> None:
-    """Delete tags one by one, or the image itself where it has none; then the untagged steps below it."""
+    """Take away tags, or the image itself where it has none, and answer as the engine does."""
+    answer, failed = await _take_away(x, found, chosen, last=last, shared=shared, others=others)
+    if failed is not None:
+        x.send_json(failed[0], {"message": x.clean(failed[1])})
+        return
+    x.send_json(200, answer)
+
+
+async def _take_away(
+    x: Exchange,
+    found: dict[str, Any],
+    chosen: list[str],
+    *,
+    last: bool,
+    shared: bool,
+    others: bool,
+    detail: dict[str, str] | None = None,
+) -> tuple[list[dict[str, str]], tuple[int, str] | None]:
+    """Delete tags one by one, or the image itself where it has none; then the untagged steps below it.
+
+    Returns:
+        What the engine says has gone, and the failure at which it stopped, if any.
+
+    """
     image, owner = found["Id"], x.caller.owner
     force = [("force", "1")] if x.query.flag("force") and await _used_by_own_only(x, image) else []
-    intent = await x.intend(x.entry(target(x, image, ", ".join(familiar(t) for t in chosen) or None)))
+    about = target(x, image, ", ".join(familiar(t) for t in chosen) or None)
+    intent = await x.intend(x.entry(about, action=Action.IMAGE_REMOVE, detail=detail))
     if shared and last and not others:
         await _keep(x, image)
     kept = [t for t in tags_of(found) if resolve.is_kept(t) and last and not shared]
@@ -109,10 +132,43 @@ async def _remove(x: Exchange, found: dict[str, Any], chosen: list[str], *, last
             images.release(tx, image, owner)
 
     await x.conclude(intent, "ok" if failed is None else "error", also=work)
-    if failed is not None:
-        x.send_json(failed[0], {"message": x.clean(failed[1])})
-        return
-    x.send_json(200, [entry for entry in answer if not _names_kept(entry)])
+    return [entry for entry in answer if not _names_kept(entry)], failed
+
+
+async def give_up(x: Exchange, image: str, parent: str) -> list[dict[str, str]]:
+    """Take away all that the caller has of an image that a prune has chosen; what cannot go stays.
+
+    Args:
+        x: the exchange.
+        image: its id.
+        parent: the prune's own request, for the record.
+
+    Returns:
+        What has gone, as the engine says it.
+
+    """
+    owner = x.caller.owner
+    found = await x.look("images", image, "json")
+    with x.guard.tags.being_used(tags_of(found or {}), owner):
+        found = await x.look("images", image, "json")
+        if found is None:
+            return []
+        own, others = owned_tags(x, found)
+        shared = bool(others or x.guard.ledger.holders(image) - {owner})
+        if own or not shared:
+            answer, _ = await _take_away(x, found, own, last=True, shared=shared, others=bool(others), detail={"parent": parent})
+            return answer
+        intent = await x.intend(x.entry(target(x, image, None), action=Action.IMAGE_REMOVE, detail={"parent": parent}))
+        await x.conclude(intent, "ok", also=lambda tx: images.release(tx, image, owner), detail={"parent": parent})
+        return [{"Untagged": image}]
+
+
+def owned_tags(x: Exchange, found: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the tags of an image that are the caller's, and those that are not; the guard's own are neither."""
+    owners = x.guard.ledger.tag_owners()
+    named = [t for t in tags_of(found) if not resolve.is_kept(t)]
+    own = [t for t in named if owners.get(t, "?") == x.caller.owner]
+    return own, [t for t in named if t not in own]
 
 
 async def _delete_all(x: Exchange, names: list[str], force: list[tuple[str, str]]) -> tuple[list[dict[str, str]], tuple[int, str] | None]:

@@ -19,17 +19,22 @@ from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
 LIST_KEYS: Final = frozenset(["driver", "id", "name", "label", "scope", "type", "dangling"])
+MEMBERS: Final = frozenset(
+    (
+        *("Name", "Id", "Created", "Scope", "Driver", "EnableIPv4", "EnableIPv6", "IPAM", "Internal", "Attachable", "Ingress"),
+        *("ConfigFrom", "ConfigOnly", "Containers", "Options", "Labels"),
+    )
+)
 DEFAULT_OPTIONS: Final = ("com.docker.network.bridge.default_bridge", "com.docker.network.bridge.name")
 
 
 def _cut(x: Exchange, found: dict[str, Any]) -> dict[str, Any]:
-    """Return a network without endpoints of others."""
+    """Return a network of listed members, without endpoints of others and what counts them."""
     mine = x.guard.ledger.owned(Kind.CONTAINER, x.caller.owner)
-    if found.get("Containers"):
-        found["Containers"] = {k: v for k, v in found["Containers"].items() if k in mine}
-    found.pop("Peers", None)
-    found.pop("Services", None)
-    return found
+    shown = {name: value for name, value in found.items() if name in MEMBERS}
+    if shown.get("Containers"):
+        shown["Containers"] = {k: v for k, v in shown["Containers"].items() if k in mine}
+    return shown
 
 
 async def list_visible(x: Exchange) -> None:

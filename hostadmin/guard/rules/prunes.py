@@ -5,20 +5,18 @@ without force, record it. What the engine will not remove (used by anybody) stay
 """
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Target
 from hostadmin.core.clock import now
-from hostadmin.core.images import familiar, parse_reference
 from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.layers import total_size
 from hostadmin.guard.query import build_filters
 from hostadmin.guard.refusal import Refusal, malformed
-from hostadmin.guard.rules import usage
+from hostadmin.guard.rules import imageremoval, resolve, usage
 from hostadmin.policy.prune import (
     Selection,
     networks_needed,
@@ -28,7 +26,7 @@ from hostadmin.policy.prune import (
     select_networks,
     select_volumes,
 )
-from hostadmin.store import images, objects
+from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
 Item = dict[str, Any]
@@ -172,7 +170,8 @@ async def prune_images(x: Exchange) -> None:
     selection = _selection(x, "image")
     async with alone(x, "images"):
         visible = await usage.visible_images(x)
-        found = [i for i in [await x.look("images", i["Id"], "json") for i in visible] if i is not None and _is_own(x, i)]
+        inspected = [await x.look("images", i["Id"], "json") for i in visible]
+        found = [seen for image in inspected if image is not None and (seen := _seen(x, image)) is not None]
         used = frozenset(c["ImageID"] for c in await x.look("containers", "json", query=[("all", "1")]))
         before = await usage.read_stacks(x, visible)
         gone = await _carry_out(x, Kind.IMAGE, select_images(found, selection, used), _remove_image)
@@ -181,44 +180,16 @@ async def prune_images(x: Exchange) -> None:
     x.send_json(200, {"ImagesDeleted": gone or None, "SpaceReclaimed": reclaimed})
 
 
-def _tags(image: Item) -> list[str]:
-    return [r.tagged for t in image.get("RepoTags") or [] if (r := parse_reference(t)) is not None]
-
-
-def _own_tags(x: Exchange, image: Item) -> list[str]:
-    owners = x.guard.ledger.tag_owners()
-    return [t for t in _tags(image) if owners.get(t, "?") == x.caller.owner]
-
-
-def _is_own(x: Exchange, image: Item) -> bool:
-    return bool(_own_tags(x, image)) or (not image.get("RepoTags") and image["Id"] in x.guard.ledger.held(x.caller.owner))
+def _seen(x: Exchange, image: Item) -> Item | None:
+    """Return an image with the tags that the caller sees, if anything of it is theirs."""
+    own, _ = imageremoval.owned_tags(x, image)
+    if not own and image["Id"] not in x.guard.ledger.held(x.caller.owner):
+        return None
+    return {**image, "RepoTags": resolve.visible_tags(x, image.get("RepoTags") or [], image["Id"])}
 
 
 async def _remove_image(x: Exchange, item: Item, parent: str) -> list[dict[str, str]]:
-    """Remove the caller's tags of one image, or an image without any; what others hold too is only given up."""
-    image, owner = item["Id"], x.caller.owner
-    own = _own_tags(x, item)
-    others = bool(set(_tags(item)) - set(own)) or bool(x.guard.ledger.holders(image) - {owner})
-    about = Target("image", image, ", ".join(familiar(t) for t in own) or None, owner)
-    intent = await x.intend(x.entry(about, action=Action.IMAGE_REMOVE, detail={"parent": parent}))
-    answer: list[dict[str, str]] = []
-    for name in [familiar(t) for t in own] or ([] if others else [image]):
-        response = await x.ask("DELETE", "images", name)
-        data = await response.read()
-        if response.status == 200:
-            answer += json.loads(data) or []
-    left = await x.look("images", image, "json")
-    still = set(_tags(left)) if left else set()
-
-    def work(tx: Tx) -> None:
-        images.drop_tags(tx, [t for t in own if t not in still])
-        if left is None:
-            images.forget(tx, image)
-        elif others and not still & set(own):
-            images.release(tx, image, owner)
-
-    await x.conclude(intent, "ok" if left is None or not still & set(own) else "error", also=work, detail={"parent": parent})
-    return answer
+    return await imageremoval.give_up(x, item["Id"], parent)
 
 
 async def nothing(x: Exchange) -> None:

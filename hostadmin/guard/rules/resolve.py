@@ -3,16 +3,20 @@
 "Not found" and "not yours" are one answer, byte for byte; a foreign object also leaves a record.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from hostadmin.core.images import looks_like_id, parse_reference
 from hostadmin.core.names import FULL_ID, OBJECT_NAME
 from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange
+from hostadmin.guard.query import build_filters
 from hostadmin.guard.refusal import RULE_OWNERSHIP, Refusal
 
+AMBIGUOUS: Final = re.compile(r"[Mm]ultiple IDs found|is ambiguous")
+ABBREVIATION: Final = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 PREDEFINED: Final = ("bridge", "host", "none")
-SHORT_ID: Final = 64
 KEPT: Final = "docker.io/hostadmin-kept/"
 """Repositories of the guard's own tags, which keep an image for those who hold it after its last tag has gone."""
 
@@ -39,6 +43,34 @@ def no_image(ref: str, *, foreign: bool = False) -> Refusal:
     return Refusal(404, f"No such image: {shown}", RULE_OWNERSHIP, recorded=foreign)
 
 
+async def _find(x: Exchange, *segments: str) -> Any:
+    """Return what the engine finds, ``None`` for nothing, and for an abbreviation that stands for several things.
+
+    Raises:
+        Refusal: the engine's own error, for any other failure.
+
+    """
+    response = await x.ask("GET", *segments)
+    if response.status == 200:
+        return await response.json()
+    message = await response.message()
+    if response.status == 404 or AMBIGUOUS.search(message):
+        return None
+    raise Refusal(response.status, x.clean(message), "engine", recorded=False)
+
+
+def one_of(ids: Iterable[str], ref: str) -> str | None:
+    """Return the one id that ``ref`` abbreviates among the caller's own.
+
+    What others have must not decide it: their ids make an abbreviation ambiguous for the engine, and their names
+    come before it.
+    """
+    if not ABBREVIATION.fullmatch(ref):
+        return None
+    found = [full for full in ids if full.removeprefix("sha256:").startswith(ref.removeprefix("sha256:"))]
+    return found[0] if len(found) == 1 else None
+
+
 async def container(x: Exchange, ref: str) -> tuple[str, dict[str, Any] | None]:
     """Return the full id of the caller's container, and its inspect if the engine was asked.
 
@@ -53,12 +85,13 @@ async def container(x: Exchange, ref: str) -> tuple[str, dict[str, Any] | None]:
         raise no_container(ref, foreign=True)
     if not OBJECT_NAME.fullmatch(ref.removeprefix("/")):
         raise no_container(ref)
-    found = await x.look("containers", ref.removeprefix("/"), "json")
-    if found is None:
-        raise no_container(ref)
-    if x.guard.ledger.owners(Kind.CONTAINER).get(found["Id"]) != x.caller.owner:
-        raise no_container(ref, foreign=True)
-    return found["Id"], found
+    found = await _find(x, "containers", ref.removeprefix("/"), "json")
+    if found is not None and x.guard.ledger.owners(Kind.CONTAINER).get(found["Id"]) == x.caller.owner:
+        return found["Id"], found
+    full = one_of(x.guard.ledger.owned(Kind.CONTAINER, x.caller.owner), ref)
+    if full is None:
+        raise no_container(ref, foreign=found is not None)
+    return full, None
 
 
 async def inspect_container(x: Exchange, ref: str) -> dict[str, Any]:
@@ -85,14 +118,16 @@ async def network(x: Exchange, ref: str, *, predefined: bool = True) -> dict[str
     """
     if not OBJECT_NAME.fullmatch(ref):
         raise no_network(ref)
-    found = await x.look("networks", ref)
-    if found is None:
-        raise no_network(ref)
-    if found["Name"] in PREDEFINED and predefined:
+    mine = x.guard.ledger.owned(Kind.NETWORK, x.caller.owner)
+    found = await _find(x, "networks", ref)
+    if found is not None and (found["Id"] in mine or (found["Name"] in PREDEFINED and predefined)):
         return dict(found)
-    if x.guard.ledger.owners(Kind.NETWORK).get(found["Id"]) != x.caller.owner:
-        raise no_network(ref, foreign=True)
-    return dict(found)
+    named = [n["Id"] for n in await x.look("networks", query=build_filters({"name": [f"^{re.escape(ref)}$"]})) if n["Id"] in mine]
+    full = named[0] if len(named) == 1 else one_of(mine, ref)
+    own = await x.look("networks", full) if full else None
+    if own is None:
+        raise no_network(ref, foreign=found is not None)
+    return dict(own)
 
 
 async def volume(x: Exchange, name: str) -> dict[str, Any]:
@@ -156,12 +191,15 @@ async def image(x: Exchange, ref: str) -> dict[str, Any]:
     """
     if not looks_like_id(ref) and parse_reference(ref) is None:
         raise no_image(ref)
-    found = await x.look("images", ref, "json")
-    if found is None:
-        raise no_image(ref)
-    if not is_visible(x, found) or not _names_it(x, ref, found):
-        raise no_image(ref, foreign=True)
-    return dict(found)
+    found = await _find(x, "images", ref, "json")
+    if found is not None and is_visible(x, found) and _names_it(x, ref, found):
+        return dict(found)
+    visible = [i["Id"] for i in await x.look("images", "json", query=[("all", "1")]) if is_visible(x, i)] if looks_like_id(ref) else []
+    full = one_of(visible, ref)
+    own = await x.look("images", full, "json") if full else None
+    if own is None:
+        raise no_image(ref, foreign=found is not None)
+    return dict(own)
 
 
 def _names_it(x: Exchange, ref: str, found: dict[str, Any]) -> bool:
