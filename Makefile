@@ -30,7 +30,7 @@ demo: setup
 
 bench: setup
 	tools/packages bench
-	tests/disposable/dhost $(PYTHON) -m benchmarks.run
+	tests/disposable/dhost $(PYTHON) -m benchmarks.guard
 
 lock:
 	tools/lock

@@ -1,1 +1,1 @@
-"""The guard beside the bare engine and beside HAProxy as a socket proxy."""
+"""What hostadmin costs, side by side with what a user would pick instead."""

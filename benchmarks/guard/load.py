@@ -168,6 +168,55 @@ def _get(target: str) -> bytes:
 
 def _connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)  # blocking: with a timeout a full queue is an error at once
     sock.settimeout(30)
-    sock.connect(path)
     return sock
+
+
+class Idle:
+    """Keeps so many endless answers open, as a context.
+
+    Args:
+        login: whose process keeps them.
+        path: the socket.
+        target: what is asked for; its answer's head must have come before the body begins.
+        count: how many.
+
+    """
+
+    def __init__(self, login: str, path: str, target: str, count: int) -> None:
+        self._context = multiprocessing.get_context("fork")
+        self._ready, there = self._context.Pipe(duplex=False)
+        self._stop = self._context.Event()
+        self._process = self._context.Process(target=_keep_open, args=(login, path, target, count, there, self._stop), daemon=True)
+
+    def __enter__(self) -> None:
+        self._process.start()
+        good = self._ready.recv()
+        time.sleep(1)
+        if good is not True:
+            self._stop.set()
+            raise RuntimeError(good)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._process.join()
+        time.sleep(1)
+
+
+def _keep_open(login: str, path: str, target: str, count: int, pipe: Any, stop: Any) -> None:
+    account = pwd.getpwnam(login)
+    os.initgroups(login, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    try:
+        socks = [_connect(path) for _ in range(count)]
+        for sock in socks:
+            sock.sendall(_get(target))
+        for sock in socks:
+            if not sock.recv(CHUNK).startswith(b"HTTP/1.1 200"):
+                raise RuntimeError("not a success")
+        pipe.send(True)
+    except Exception as error:  # noqa: BLE001  # told to the parent
+        pipe.send(str(error))
+    stop.wait()

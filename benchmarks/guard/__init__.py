@@ -1,0 +1,1 @@
+"""The guard beside the bare engine and beside HAProxy as a socket proxy."""
