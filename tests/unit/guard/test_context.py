@@ -24,6 +24,10 @@ from hostadmin.guard.rules.tarstream import TarRefused, TarStream
         ("FROM a\nONBUILD COPY --from=secret /x /y", ["a", "secret"]),
         ("FROM a\nCOPY --chown=1 --from=secret /x /y", ["a", "secret"]),
         ("FROM 0", ["0"]),
+        ("FROM a AS secret\nCOPY --from=secret /x /y", ["a", "secret"]),  # its own stage is not there yet
+        ("FROM a AS b\nFROM b\nCOPY --from=b /x /y", ["a"]),
+        ("FROM a\nRUN true \\\u00a0\nFROM secret", ["a", "secret"]),  # only blanks may follow the backslash
+        ("FROM a\nRUN true \\ \t\nFROM secret", ["a"]),
     ],
 )
 def test_images_named_by_a_dockerfile(text, images):
@@ -32,6 +36,11 @@ def test_images_named_by_a_dockerfile(text, images):
 
 def test_build_arguments_count():
     assert find_images("ARG V=1\nFROM a:$V", {"V": "2"}) == ["a:2"]
+
+
+def test_an_argument_without_a_value_decides_nothing():
+    with pytest.raises(TarRefused):
+        find_images("ARG B=a\nFROM ${B:-secret}", {"B": None})
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,12 @@ def test_build_arguments_count():
         "FROM a b c d",
         "FROM",
         "FROM a\nWONDER x",
+        "ARG B=a\nARG B\nFROM ${B:-secret}",
+        "FROM ${HTTP_PROXY:-a}",
+        "FROM ${no_proxy:-a}",
+        "FROM a\nCOPY --chown=\u00e0--from=secret /x /y",
+        "FROM --platform=\u00e0secret a AS b",
+        "FROM a\nRUN <<'E\\'\nRUN x\nE\\\nFROM secret",
         "FROM a\nRUN x\rCOPY --from=secret /x /y",
     ],
 )  # fmt: skip
