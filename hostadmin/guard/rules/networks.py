@@ -1,12 +1,12 @@
 """Networks: own ones, and the engine's predefined ones without other people's endpoints."""
 
 import json
+import re
 from typing import Any, Final
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.ids import new_id
 from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
-from hostadmin.core.names import FULL_ID
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard import bodies
 from hostadmin.guard.exchange import Exchange, error_message, passed_fields
@@ -18,6 +18,7 @@ from hostadmin.policy import admission
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
+ID_LIKE: Final = re.compile(r"[0-9a-f]{12,64}")  # a name comes before an abbreviated id: it would hide somebody's network
 LIST_KEYS: Final = frozenset(["driver", "id", "name", "label", "scope", "type", "dangling"])
 MEMBERS: Final = frozenset(
     (
@@ -62,7 +63,7 @@ async def create(x: Exchange) -> None:
     violations: list[str] = []
     body = await x.read_json(bodies.NETWORK_CREATE, refusals=violations)
     name = body.get("Name", "")
-    if not mounts.VOLUME_NAME.fullmatch(name) or FULL_ID.fullmatch(name):
+    if not mounts.VOLUME_NAME.fullmatch(name) or ID_LIKE.fullmatch(name):
         raise malformed(f"invalid network name {name[:64]!r}")
     violations += admission.admit_network(body, host_subnets())
     if violations:
