@@ -146,10 +146,9 @@ class Connection(Channel):
             route, params = match(head.method, segments)
         else:
             route, params, version = _find_row(head.method, head.target)
-        free = caller.admin or route.rule in REFUSING
-        query = Parameters(pairs, _Anything() if free else route.query)
-        if version is None:
-            version = await self.guard.default_version()
+        version = await self.guard.settle_version(version, self.upstream)
+        route.check_version(version)
+        query = Parameters(pairs, None if caller.admin or route.rule in REFUSING else route.parameters, version)
         return Exchange(self.guard, self, self.upstream, head, route, params, version, query, caller)
 
     async def _find_container(self, container: str) -> dict[str, Any] | None:
@@ -190,13 +189,6 @@ def _answer_of(refusal: Refusal, version: tuple[int, int], *, keep: bool, silent
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" + ("" if keep else "Connection: close\r\n") + "\r\n"
     )
     return head.encode("ascii") + (b"" if silent else body)
-
-
-class _Anything(dict[str, str]):
-    """For an administrator, and for rows that refuse anyway: every parameter is text, repeated at will."""
-
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002
-        return "s*"
 
 
 def _from_error(error: Exception) -> Refusal:

@@ -26,7 +26,7 @@ from hostadmin.guard.routes import Route
 from hostadmin.guard.schema import Schema
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.guard.target import VERSION_HIGHEST, Query, build_path, build_query, dotted
-from hostadmin.guard.upstream import UPGRADE, Response, Upstream
+from hostadmin.guard.upstream import Response, Upstream
 from hostadmin.store.database import Tx
 
 if TYPE_CHECKING:
@@ -255,8 +255,12 @@ class Exchange:
         finally:
             self.client.on_eof = None
 
-    async def hijack(self, response: Response) -> Channel | None:
+    async def hijack(self, response: Response, *, fields: Iterable[tuple[str, str]] = ()) -> Channel | None:
         """Join caller and engine if the engine has granted a stream, else pass its answer on (S1).
+
+        Args:
+            response: the engine's answer.
+            fields: what else the head for the caller says if it is a ``101``.
 
         Returns:
             The engine's channel of a granted stream.
@@ -268,12 +272,12 @@ class Exchange:
             return None
         self.answered = True
         self.keep = False
-        kind = response.head.get("content-type") or RAW_STREAM
-        if self.head.upgrade == "tcp" and response.status == 101:
-            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {kind}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        said = [("Content-Type", response.head.get("content-type") or RAW_STREAM)] if self.route.upgrade in ("", "tcp") else []
+        if self.upgrading and response.status == 101:
+            line, said = "HTTP/1.1 101 UPGRADED", [*said, ("Connection", "Upgrade"), ("Upgrade", self.route.upgrade), *fields]
         else:
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n"
-        self.client.write(head.encode("ascii"))
+            line = "HTTP/1.1 200 OK"
+        self.client.write("\r\n".join([line, *(f"{name}: {value}" for name, value in said), "", ""]).encode("ascii"))
         await self.client.wait_until_read(HEAD_READ_SECONDS)
         self.give_turn_back()
         channel = self.upstream.take()
@@ -281,9 +285,14 @@ class Exchange:
         self.spliced = channel
         return channel
 
+    @property
+    def upgrading(self) -> bool:
+        """Whether the caller asks for the protocol that this row may change to; on other rows asking means nothing (S2)."""
+        return bool(self.route.upgrade) and self.head.upgrade == self.route.upgrade
+
     def upgrade_fields(self) -> tuple[tuple[str, str], ...]:
-        """Return the upgrade headers for the engine, if the caller asked for ``tcp``."""
-        return UPGRADE if self.head.upgrade == "tcp" else ()
+        """Return the upgrade headers for the engine, if the caller asked for what the row may change to."""
+        return (("Connection", "Upgrade"), ("Upgrade", self.route.upgrade)) if self.upgrading else ()
 
     # -- the record -------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ _FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":[^\r\n\x00-\x08\x0b-\x1f\x7f]
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r\n")
 _CHUNK_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,8}")
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
-SINGLE: Final = frozenset({"host", "content-length", "transfer-encoding", "content-type", "upgrade", "expect"})
+WEBSOCKET_FIELDS: Final = ("sec-websocket-key", "sec-websocket-version")
+SINGLE: Final = frozenset({"host", "content-length", "transfer-encoding", "content-type", "upgrade", "expect", *WEBSOCKET_FIELDS})
 
 Fields = tuple[tuple[str, str], ...]
 Pieces = list[bytes | memoryview]
@@ -108,6 +109,8 @@ def _parse_request_head(raw: bytes) -> RequestHead:
         values[name] = f"{values[name]},{value}" if name == "connection" and name in values else value
     if version == "1.1" and "host" not in values:
         raise malformed("header Host is missing", close=True)
+    if values.get("content-type", "").lower().startswith("application/grpc"):
+        raise malformed("gRPC is not spoken here", status=505, close=True)
     if "content-encoding" in values:
         raise malformed("Content-Encoding is not accepted on requests", status=415, close=True)
     expect = values.get("expect", "").lower()

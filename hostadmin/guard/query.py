@@ -1,37 +1,109 @@
-"""Query parameters of a row: unknown names, repetitions and wrong types are refused (T7, 1.5)."""
+"""Query parameters of a row: unknown names, repetitions and wrong types are refused (T7, 1.5).
+
+What a row takes is written ``KIND``, ``KIND*`` (may be repeated), ``KIND*52`` (may be repeated from 1.52),
+each with ``@48`` (known from 1.48; refused before) or ``@48~`` (dropped before, as the engine does and
+clients rely on). ``-`` is accepted and dropped; ``!REASON`` takes only an empty value.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from hostadmin.guard.filters import FILTERS
+from hostadmin.guard.kinds import KINDS, lines
 from hostadmin.guard.refusal import malformed
 from hostadmin.guard.strictjson import dump_json, parse_json
-from hostadmin.guard.target import Query
+from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST, Query, Version, dotted
 
-FALSE: Final = ("", "0", "no", "false", "none")
-_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
-_TIME: Final = re.compile(
-    r"[0-9]{1,12}(\.[0-9]{1,9})?|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,18}(Z|[+-][0-9]{2}:[0-9]{2})?|([0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns))+|"
-)
+_SPEC: Final = re.compile(r"(?P<kind>-|[a-z]+)(?:(?P<many>\*)(?P<many_from>[0-9]{2})?)?(?:@(?P<since>[0-9]{2})(?P<ignored>~)?)?")
 VALUE_LIMIT: Final = 65536
+OLDEST: Final = VERSION_LOWEST[1]
+NEVER: Final = VERSION_HIGHEST[1] + 1
 
 Filters = dict[str, list[str]]
 
 
-class Parameters:
-    """The checked parameters of one request."""
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """What a row takes under one name: its kind, from which minor versions, and whether it may be repeated."""
 
-    def __init__(self, pairs: Query, types: Mapping[str, str]) -> None:
+    read: Callable[[str, Version], Any] | None
+    since: int = OLDEST
+    ignored_before: bool = False
+    many_from: int = NEVER
+    refused: str = ""
+
+
+def read_parameter(spec: str, keys: Mapping[str, "Parameter"] | None = None) -> Parameter:
+    """Read the notation of a parameter.
+
+    Args:
+        spec: as described above.
+        keys: for kind ``f``, what the endpoint's filters may hold.
+
+    """
+    if spec.startswith("!"):
+        return Parameter(None, refused=spec[1:])
+    found = _SPEC.fullmatch(spec)
+    assert found is not None, spec  # noqa: S101  # a mistake in the table
+    since = int(found["since"] or OLDEST)
+    many_from = int(found["many_from"] or since) if found["many"] else NEVER
+    return Parameter(_reader(found["kind"], keys), since, bool(found["ignored"]), many_from)
+
+
+def _reader(kind: str, keys: Mapping[str, Parameter] | None) -> Callable[[str, Version], Any] | None:
+    if kind == "-":
+        return None
+    if kind == "f":
+        assert keys is not None  # noqa: S101  # a mistake in the table
+        return lambda text, version: check_filters(parse_filters(text), keys, version)
+    read = KINDS[kind]
+    return lambda text, _version: read(text)
+
+
+def read_parameters(operation: str, query: Mapping[str, str]) -> dict[str, Parameter]:
+    """Read all that a row takes."""
+    keys = {key: read_parameter(spec) for key, spec in FILTERS.get(operation, {}).items()}
+    return {name: read_parameter(spec, keys) for name, spec in query.items()}
+
+
+ANYTHING: Final = Parameter(lambda text, _version: lines(text), many_from=OLDEST)
+
+
+class Parameters:
+    """The checked parameters of one request.
+
+    Args:
+        pairs: name and value as decoded, in the request's order.
+        known: what the row takes; ``None`` takes any text under any name (an administrator; a row that refuses anyway).
+        version: the request's version.
+
+    Raises:
+        Refusal: 400 with the name of what is wrong, 403 for one that is never taken.
+
+    """
+
+    def __init__(self, pairs: Query, known: Mapping[str, Parameter] | None, version: Version = VERSION_HIGHEST) -> None:
         self.values: dict[str, list[Any]] = {}
         for name, text in pairs:
-            kind = types.get(name)
-            if kind is None:
+            parameter = ANYTHING if known is None else known.get(name)
+            if parameter is None:
                 raise malformed(f"unknown query parameter {name[:64]!r}")
-            if kind == "-":
-                continue
-            if name in self.values and not kind.endswith("*"):
-                raise malformed(f"query parameter {name!r} given twice")
-            self.values.setdefault(name, []).append(_convert(name, text, kind[0]))
+            if _is_taken(name, text, parameter, version):
+                self._add(name, text, parameter, version)
+
+    def _add(self, name: str, text: str, parameter: Parameter, version: Version) -> None:
+        assert parameter.read is not None  # noqa: S101  # those are not taken
+        if name in self.values and version[1] < parameter.many_from:
+            raise malformed(f"query parameter {name!r} given twice")
+        if len(text) > VALUE_LIMIT:
+            raise malformed(f"query parameter {name!r} is too long")
+        try:
+            value = parameter.read(text, version)
+        except ValueError as error:
+            raise malformed(f"query parameter {name!r} {error}") from None
+        self.values.setdefault(name, []).append(value)
 
     def text(self, name: str) -> str:
         """Return the value of a text parameter, empty if absent."""
@@ -66,22 +138,17 @@ class Parameters:
         return pairs
 
 
-def _convert(name: str, text: str, kind: str) -> Any:
-    if len(text) > VALUE_LIMIT:
-        raise malformed(f"query parameter {name!r} is too long")
-    if kind == "b":
-        return text.strip().lower() not in FALSE
-    if kind == "i":
-        if text and not _INTEGER.fullmatch(text):
-            raise malformed(f"query parameter {name!r} must be a whole number")
-        return int(text) if text else ""
-    if kind == "t" and not _TIME.fullmatch(text):
-        raise malformed(f"query parameter {name!r} must be a time")
-    if kind == "f":
-        return parse_filters(text)
-    if any(c < " " and c != "\t" and name != "changes" for c in text):
-        raise malformed(f"query parameter {name!r} holds control characters")
-    return text
+def _is_taken(name: str, text: str, parameter: Parameter, version: Version) -> bool:
+    """Tell whether a parameter counts in this version, or is dropped."""
+    if parameter.refused and text:
+        raise malformed(f"query parameter {name!r} is not allowed here: {parameter.refused}", status=403)
+    if parameter.read is None:
+        return False
+    if version[1] >= parameter.since:
+        return True
+    if not parameter.ignored_before:
+        raise malformed(f"query parameter {name!r} needs API version 1.{parameter.since}; this request is in {dotted(version)}")
+    return False
 
 
 def parse_filters(text: str) -> Filters:
@@ -89,10 +156,14 @@ def parse_filters(text: str) -> Filters:
     if not text:
         return {}
     value = parse_json(text, "filters")
+    if value is None:  # an empty Go map
+        return {}
     if not isinstance(value, dict):
         raise malformed("filters must be an object")
     found: Filters = {}
     for key, given in value.items():
+        if isinstance(given, dict) and not all(type(v) is bool for v in given.values()):
+            raise malformed(f"filter {key[:64]!r} must be a map of text to true or false")
         values = list(given) if isinstance(given, dict) else [given] if isinstance(given, str) else given
         if not isinstance(values, list) or not all(type(v) in (str, bool, int) for v in values):
             raise malformed(f"filter {key[:64]!r} must be a list of text")
@@ -100,14 +171,21 @@ def parse_filters(text: str) -> Filters:
     return found
 
 
+def check_filters(filters: Filters, keys: Mapping[str, Parameter], version: Version) -> Filters:
+    """Refuse keys that the endpoint does not know in this version, and values of another kind; write values canonically."""
+    checked: Filters = {}
+    for key, values in filters.items():
+        known = keys.get(key)
+        if known is None or known.read is None or version[1] < known.since:
+            raise malformed(f"Invalid filter '{key[:64]}'")
+        try:
+            checked[key] = [str(known.read(value, version)) for value in values]
+        except ValueError as error:
+            raise malformed(f"filter {key!r} {error}") from None
+    return checked
+
+
 def build_filters(filters: Filters) -> Query:
     """Write filters for the engine in the map form."""
     used = {key: dict.fromkeys(values, True) for key, values in filters.items() if values}
     return [("filters", dump_json(used).decode("ascii"))] if used else []
-
-
-def check_keys(filters: Filters, allowed: frozenset[str]) -> None:
-    """Refuse filter keys that the endpoint does not know, in the engine's words."""
-    for key in filters:
-        if key not in allowed:
-            raise malformed(f"Invalid filter '{key[:64]}'")

@@ -12,8 +12,10 @@ from enum import Enum, auto
 from typing import Final
 
 from hostadmin.audit.actions import Action
+from hostadmin.guard.pathnames import Grammar, grammar_of
+from hostadmin.guard.query import OLDEST, Parameter, read_parameters
 from hostadmin.guard.refusal import malformed
-from hostadmin.guard.target import decode
+from hostadmin.guard.target import Version, decode
 
 
 class Rule(Enum):
@@ -33,6 +35,7 @@ class Rule(Enum):
     CONTAINER_UPDATE = auto()
     CONTAINER_REMOVE = auto()
     CONTAINER_ATTACH = auto()
+    CONTAINER_WEBSOCKET = auto()
     CONTAINER_UPLOAD = auto()
     EXEC_CREATE = auto()
     EXEC_START = auto()
@@ -76,8 +79,9 @@ class Rule(Enum):
 class Route:
     """One row: what it is, which rule judges it, which parameters it takes.
 
-    ``query`` maps a parameter to its type (``engine-api.md`` 1.5): b, i, t, s, f, and ``*`` for
-    repeatable; ``-`` is accepted and dropped. ``long`` answers end with the caller (rule S7).
+    ``query`` maps a parameter to its kind, in the notation of ``guard.query``. ``since`` is the minor version
+    that brought the operation. ``long`` answers end with the caller (rule S7). ``upgrade`` is the protocol that
+    the connection may change to, if caller and engine agree (1.7).
     """
 
     method: str
@@ -88,13 +92,29 @@ class Route:
     action: Action | None = None
     reason: str = ""
     long: bool = False
+    since: int = OLDEST
+    upgrade: str = ""
     pattern: "re.Pattern[str]" = field(init=False, repr=False, compare=False)
+    parameters: Mapping[str, Parameter] = field(init=False, repr=False, compare=False)
+    grammar: Grammar = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compile the template: image names may hold slashes, nothing else may."""
-        wide = self.template.startswith(("/images/", "/distribution/", "/plugins/"))
+        """Compile the row: image names may hold slashes, nothing else may."""
+        wide = self.template.startswith(("/images/", "/distribution/", "/plugins/", "/{any}"))
         text = re.sub(r"\{\w+\}", "(.+)" if wide else "([^/]+)", re.escape(self.template).replace(r"\{", "{").replace(r"\}", "}"))
         object.__setattr__(self, "pattern", re.compile(text[1:]))
+        object.__setattr__(self, "parameters", read_parameters(self.operation, self.query))
+        object.__setattr__(self, "grammar", grammar_of(self.template))
+
+    def check_version(self, version: Version) -> None:
+        """Refuse the operation in a version that does not have it yet, in the engine's words.
+
+        Raises:
+            Refusal: 400.
+
+        """
+        if version[1] < self.since:
+            raise malformed(f"{self.method} {self.template} requires minimum API version 1.{self.since}")
 
 
 REFUSING: Final = frozenset({Rule.REFUSED, Rule.NO_SWARM, Rule.NO_SUCH_PLUGIN})
@@ -109,19 +129,21 @@ def _refused(reason: str, *rows: tuple[str, str, str]) -> tuple[Route, ...]:
     return tuple(_row(*row, Rule.REFUSED, Action.OPERATION_REFUSE, reason=reason) for row in rows)
 
 
-LOGS: Final = {"follow": "b", "stdout": "b", "stderr": "b", "since": "t", "until": "t", "timestamps": "b", "tail": "s", "details": "b"}
-ATTACH: Final = {"detachKeys": "s", "logs": "b", "stream": "b", "stdin": "b", "stdout": "b", "stderr": "b"}
-SIZE: Final = {"h": "i", "w": "i"}
+LOGS: Final = {"follow": "b", "stdout": "b", "stderr": "b", "since": "t", "until": "t", "timestamps": "b", "tail": "tail", "details": "b"}
+ATTACH: Final = {"detachKeys": "keys", "logs": "b", "stream": "b", "stdin": "b", "stdout": "b", "stderr": "b"}
+WEBSOCKET: Final = {**ATTACH, "stdin": "b@42~", "stdout": "b@42~", "stderr": "b@42~"}
+SIZE: Final = {"h": "u", "w": "u"}
 FILTERS: Final = {"filters": "f"}
 BUILD_PRUNE: Final = {
     "all": "b",
     "filters": "f",
-    "keep-storage": "i",
-    "reserved-space": "i",
-    "max-used-space": "i",
-    "min-free-space": "i",
+    "keep-storage": "l",
+    "reserved-space": "l@48",
+    "max-used-space": "l@48",
+    "min-free-space": "l@48",
 }
-STOP: Final = {"signal": "s", "t": "i"}
+STOP: Final = {"signal": "signal@42", "t": "i"}
+DELETE_IMAGE: Final = {"force": "b", "noprune": "b", "platforms": "!an image goes as a whole: others may hold the same data"}
 BUILDKIT: Final = "BuildKit is not supported yet: set DOCKER_BUILDKIT=0 to build with the classic builder"
 
 CONTAINERS: Final = (
@@ -130,7 +152,7 @@ CONTAINERS: Final = (
         "/containers/json",
         "ContainerList",
         Rule.CONTAINER_LIST,
-        query={"all": "b", "limit": "i", "size": "b", "filters": "f", "trunc_cmd": "-", "since": "s", "before": "s"},
+        query={"all": "b", "limit": "i", "size": "b", "filters": "f", "trunc_cmd": "-", "since": "ref", "before": "ref"},
     ),
     _row(
         "POST",
@@ -138,25 +160,34 @@ CONTAINERS: Final = (
         "ContainerCreate",
         Rule.CONTAINER_CREATE,
         Action.CONTAINER_CREATE,
-        query={"name": "s", "platform": "s"},
+        query={"name": "s", "platform": "p"},
     ),
     _row("GET", "/containers/{id}/json", "ContainerInspect", Rule.CONTAINER_INSPECT, query={"size": "b"}),
-    _row("GET", "/containers/{id}/top", "ContainerTop", Rule.CONTAINER_READ, query={"ps_args": "s"}),
+    _row("GET", "/containers/{id}/top", "ContainerTop", Rule.CONTAINER_READ, query={"ps_args": "ps"}),
     _row("GET", "/containers/{id}/logs", "ContainerLogs", Rule.CONTAINER_READ, query=LOGS, long=True),
     _row("GET", "/containers/{id}/changes", "ContainerChanges", Rule.CONTAINER_READ),
     _row("GET", "/containers/{id}/export", "ContainerExport", Rule.CONTAINER_READ),
     _row("GET", "/containers/{id}/stats", "ContainerStats", Rule.CONTAINER_READ, query={"stream": "b", "one-shot": "b"}, long=True),
     _row("POST", "/containers/{id}/resize", "ContainerResize", Rule.CONTAINER_READ, query=SIZE),
-    _row("POST", "/containers/{id}/start", "ContainerStart", Rule.CONTAINER_START, Action.CONTAINER_START, query={"detachKeys": "s"}),
+    _row("POST", "/containers/{id}/start", "ContainerStart", Rule.CONTAINER_START, Action.CONTAINER_START, query={"detachKeys": "keys"}),
     _row("POST", "/containers/{id}/stop", "ContainerStop", Rule.CONTAINER_CHANGE, Action.CONTAINER_STOP, query=STOP),
     _row("POST", "/containers/{id}/restart", "ContainerRestart", Rule.CONTAINER_START, Action.CONTAINER_RESTART, query=STOP),
-    _row("POST", "/containers/{id}/kill", "ContainerKill", Rule.CONTAINER_CHANGE, Action.CONTAINER_KILL, query={"signal": "s"}),
+    _row("POST", "/containers/{id}/kill", "ContainerKill", Rule.CONTAINER_CHANGE, Action.CONTAINER_KILL, query={"signal": "signal"}),
     _row("POST", "/containers/{id}/update", "ContainerUpdate", Rule.CONTAINER_UPDATE, Action.CONTAINER_UPDATE),
     _row("POST", "/containers/{id}/rename", "ContainerRename", Rule.CONTAINER_RENAME, Action.CONTAINER_RENAME, query={"name": "s"}),
     _row("POST", "/containers/{id}/pause", "ContainerPause", Rule.CONTAINER_CHANGE, Action.CONTAINER_PAUSE),
     _row("POST", "/containers/{id}/unpause", "ContainerUnpause", Rule.CONTAINER_CHANGE, Action.CONTAINER_UNPAUSE),
-    _row("POST", "/containers/{id}/attach", "ContainerAttach", Rule.CONTAINER_ATTACH, Action.CONTAINER_ATTACH, query=ATTACH),
-    _row("POST", "/containers/{id}/wait", "ContainerWait", Rule.CONTAINER_READ, query={"condition": "s"}, long=True),
+    _row("POST", "/containers/{id}/attach", "ContainerAttach", Rule.CONTAINER_ATTACH, Action.CONTAINER_ATTACH, query=ATTACH, upgrade="tcp"),
+    _row(
+        "GET",
+        "/containers/{id}/attach/ws",
+        "ContainerAttachWebsocket",
+        Rule.CONTAINER_WEBSOCKET,
+        Action.CONTAINER_ATTACH,
+        query=WEBSOCKET,
+        upgrade="websocket",
+    ),
+    _row("POST", "/containers/{id}/wait", "ContainerWait", Rule.CONTAINER_READ, query={"condition": "condition"}, long=True),
     _row(
         "DELETE",
         "/containers/{id}",
@@ -166,18 +197,18 @@ CONTAINERS: Final = (
         query={"v": "b", "force": "b", "link": "b"},
     ),
     _row("POST", "/containers/prune", "ContainerPrune", Rule.CONTAINER_PRUNE, Action.CONTAINER_PRUNE, query=FILTERS),
-    _row("HEAD", "/containers/{id}/archive", "ContainerArchiveInfo", Rule.CONTAINER_READ, query={"path": "s"}),
-    _row("GET", "/containers/{id}/archive", "ContainerArchive", Rule.CONTAINER_READ, query={"path": "s"}),
+    _row("HEAD", "/containers/{id}/archive", "ContainerArchiveInfo", Rule.CONTAINER_READ, query={"path": "path"}),
+    _row("GET", "/containers/{id}/archive", "ContainerArchive", Rule.CONTAINER_READ, query={"path": "path"}),
     _row(
         "PUT",
         "/containers/{id}/archive",
         "PutContainerArchive",
         Rule.CONTAINER_UPLOAD,
         Action.CONTAINER_ARCHIVE_PUT,
-        query={"path": "s", "noOverwriteDirNonDir": "b", "copyUIDGID": "b"},
+        query={"path": "path", "noOverwriteDirNonDir": "b", "copyUIDGID": "b"},
     ),
     _row("POST", "/containers/{id}/exec", "ContainerExec", Rule.EXEC_CREATE, Action.EXEC_CREATE),
-    _row("POST", "/exec/{id}/start", "ExecStart", Rule.EXEC_START, Action.EXEC_START),
+    _row("POST", "/exec/{id}/start", "ExecStart", Rule.EXEC_START, Action.EXEC_START, upgrade="tcp"),
     _row("POST", "/exec/{id}/resize", "ExecResize", Rule.EXEC_READ, query=SIZE),
     _row("GET", "/exec/{id}/json", "ExecInspect", Rule.EXEC_READ),
 )
@@ -187,7 +218,15 @@ IMAGES: Final = (
         "/images/json",
         "ImageList",
         Rule.IMAGE_LIST,
-        query={"all": "b", "filters": "f", "shared-size": "b", "digests": "b", "manifests": "b", "only_ids": "-", "filter": "s"},
+        query={
+            "all": "b",
+            "filters": "f",
+            "shared-size": "b@42",
+            "digests": "b",
+            "manifests": "b@47",
+            "identity": "b@54",
+            "only_ids": "-",
+        },
     ),
     _row(
         "POST",
@@ -196,22 +235,22 @@ IMAGES: Final = (
         Rule.IMAGE_CREATE,
         Action.IMAGE_PULL,
         long=True,
-        query={"fromImage": "s", "fromSrc": "s", "repo": "s", "tag": "s", "message": "s", "changes": "s*", "platform": "s"},
+        query={"fromImage": "s", "fromSrc": "s", "repo": "s", "tag": "s", "message": "s", "changes": "lines*", "platform": "p"},
     ),
-    _row("GET", "/images/{name}/json", "ImageInspect", Rule.IMAGE_READ, query={"manifests": "b", "platform": "s"}),
-    _row("GET", "/images/{name}/history", "ImageHistory", Rule.IMAGE_READ, query={"platform": "s"}),
-    _row("GET", "/images/{name}/get", "ImageGet", Rule.IMAGE_SAVE, query={"platform": "s"}),
-    _row("GET", "/images/get", "ImageGetAll", Rule.IMAGE_SAVE_MANY, query={"names": "s*", "platform": "s"}),
+    _row("GET", "/images/{name}/json", "ImageInspect", Rule.IMAGE_READ, query={"manifests": "b@48", "platform": "j@49"}),
+    _row("GET", "/images/{name}/history", "ImageHistory", Rule.IMAGE_READ, query={"platform": "j@48"}),
+    _row("GET", "/images/{name}/get", "ImageGet", Rule.IMAGE_SAVE, query={"platform": "j*52@48"}),
+    _row("GET", "/images/get", "ImageGetAll", Rule.IMAGE_SAVE_MANY, query={"names": "image*", "platform": "j*52@48"}),
     _row("POST", "/images/{name}/tag", "ImageTag", Rule.IMAGE_TAG, Action.IMAGE_TAG, query={"repo": "s", "tag": "s", "force": "-"}),
-    _row("DELETE", "/images/{name}", "ImageDelete", Rule.IMAGE_REMOVE, Action.IMAGE_REMOVE, query={"force": "b", "noprune": "b"}),
-    _row("POST", "/images/load", "ImageLoad", Rule.IMAGE_LOAD, Action.IMAGE_LOAD, query={"quiet": "b", "platform": "s"}, long=True),
+    _row("DELETE", "/images/{name}", "ImageDelete", Rule.IMAGE_REMOVE, Action.IMAGE_REMOVE, query=DELETE_IMAGE),
+    _row("POST", "/images/load", "ImageLoad", Rule.IMAGE_LOAD, Action.IMAGE_LOAD, query={"quiet": "b", "platform": "j*52@48"}, long=True),
     _row(
         "POST",
         "/commit",
         "ImageCommit",
         Rule.IMAGE_COMMIT,
         Action.CONTAINER_COMMIT,
-        query={"container": "s", "repo": "s", "tag": "s", "comment": "s", "author": "s", "pause": "b", "changes": "s*"},
+        query={"container": "ref", "repo": "s", "tag": "s", "comment": "s", "author": "s", "pause": "b", "changes": "lines*"},
     ),
     _row(
         "POST",
@@ -221,29 +260,29 @@ IMAGES: Final = (
         Action.IMAGE_BUILD,
         long=True,
         query={
-            "dockerfile": "s",
+            "dockerfile": "path",
             "t": "s*",
             "extrahosts": "s*",
             "remote": "s",
             "q": "b",
             "nocache": "b",
             "cachefrom": "s",
-            "pull": "s",
+            "pull": "b",
             "rm": "b",
             "forcerm": "b",
-            "memory": "i",
-            "memswap": "i",
-            "cpushares": "i",
+            "memory": "l",
+            "memswap": "l",
+            "cpushares": "l",
             "cpusetcpus": "s",
             "cpusetmems": "s",
-            "cpuperiod": "i",
-            "cpuquota": "i",
+            "cpuperiod": "l",
+            "cpuquota": "l",
             "buildargs": "s",
-            "shmsize": "i",
+            "shmsize": "l",
             "squash": "b",
             "labels": "s",
             "networkmode": "s",
-            "platform": "s",
+            "platform": "p",
             "target": "s",
             "outputs": "s",
             "version": "s",
@@ -255,7 +294,14 @@ IMAGES: Final = (
             "buildid": "-",
         },
     ),
-    *_refused("attestations are not supported", ("GET", "/images/{name}/attestations", "ImageAttestations")),
+    _row(
+        "GET",
+        "/images/{name}/attestations",
+        "ImageAttestations",
+        Rule.IMAGE_READ,
+        query={"platform": "j*", "type": "s*", "statement": "b"},
+        since=55,
+    ),
     _row(
         "POST",
         "/images/{name}/push",
@@ -263,18 +309,20 @@ IMAGES: Final = (
         Rule.IMAGE_PUSH,
         Action.IMAGE_PUSH,
         long=True,
-        query={"tag": "s", "platform": "s"},
+        query={"tag": "s", "platform": "j@46~"},
     ),
     _row("GET", "/images/search", "ImageSearch", Rule.IMAGE_SEARCH, query={"term": "s", "limit": "i", "filters": "f"}),
     _row("GET", "/distribution/{name}/json", "DistributionInspect", Rule.REGISTRY_INSPECT),
     _row("POST", "/images/prune", "ImagePrune", Rule.IMAGE_PRUNE, Action.IMAGE_PRUNE, query=FILTERS),
     _row("POST", "/build/prune", "BuildPrune", Rule.BUILD_PRUNE, query=BUILD_PRUNE),
-    *_refused(BUILDKIT, ("POST", "/session", "Session"), ("POST", "/grpc", "Grpc")),
+    _row("POST", "/session", "Session", Rule.REFUSED, Action.OPERATION_REFUSE, reason=BUILDKIT, upgrade="h2c"),
+    _row("POST", "/grpc", "Grpc", Rule.REFUSED, Action.OPERATION_REFUSE, reason=BUILDKIT, upgrade="h2c"),
     *_refused("builds end with their connection", ("POST", "/build/cancel", "BuildCancel")),
 )
 NETWORKS: Final = (
     _row("GET", "/networks", "NetworkList", Rule.NETWORK_LIST, query={"filters": "f"}),
-    _row("GET", "/networks/{id}", "NetworkInspect", Rule.NETWORK_INSPECT, query={"verbose": "b", "scope": "s"}),
+    _row("GET", "/networks/", "NetworkListSlash", Rule.NETWORK_LIST, query={"filters": "f"}),
+    _row("GET", "/networks/{id}", "NetworkInspect", Rule.NETWORK_INSPECT, query={"verbose": "b", "scope": "scope"}),
     _row("POST", "/networks/create", "NetworkCreate", Rule.NETWORK_CREATE, Action.NETWORK_CREATE),
     _row("POST", "/networks/{id}/connect", "NetworkConnect", Rule.NETWORK_CONNECT, Action.NETWORK_CONNECT),
     _row("POST", "/networks/{id}/disconnect", "NetworkDisconnect", Rule.NETWORK_CONNECT, Action.NETWORK_DISCONNECT),
@@ -286,7 +334,15 @@ VOLUMES: Final = (
     _row("POST", "/volumes/create", "VolumeCreate", Rule.VOLUME_CREATE, Action.VOLUME_CREATE),
     _row("GET", "/volumes/{name}", "VolumeInspect", Rule.VOLUME_INSPECT),
     _row("DELETE", "/volumes/{name}", "VolumeDelete", Rule.VOLUME_REMOVE, Action.VOLUME_REMOVE, query={"force": "b"}),
-    *_refused("there are no cluster volumes here", ("PUT", "/volumes/{name}", "VolumeUpdate")),
+    _row(
+        "PUT",
+        "/volumes/{name}",
+        "VolumeUpdate",
+        Rule.REFUSED,
+        Action.OPERATION_REFUSE,
+        reason="there are no cluster volumes here",
+        since=42,
+    ),
     _row("POST", "/volumes/prune", "VolumePrune", Rule.VOLUME_PRUNE, Action.VOLUME_PRUNE, query=FILTERS),
 )
 SYSTEM: Final = (
@@ -296,21 +352,19 @@ SYSTEM: Final = (
     _row("GET", "/info", "SystemInfo", Rule.INFO),
     _row("GET", "/events", "SystemEvents", Rule.EVENTS, query={"since": "t", "until": "t", "filters": "f"}, long=True),
     _row("POST", "/auth", "SystemAuth", Rule.REGISTRY_LOGIN, Action.REGISTRY_LOGIN),
-    _row("GET", "/system/df", "SystemDataUsage", Rule.DISK_USAGE, query={"type": "s*", "verbose": "b"}),
-    *_refused(
-        "use docker attach: attaching by WebSocket is not supported yet", ("GET", "/containers/{id}/attach/ws", "ContainerAttachWebsocket")
-    ),
+    _row("GET", "/system/df", "SystemDataUsage", Rule.DISK_USAGE, query={"type": "part*@42~", "verbose": "b@52~"}),
     *_refused(
         "checkpoints name directories of the host",
         ("GET", "/containers/{id}/checkpoints", "CheckpointList"),
         ("POST", "/containers/{id}/checkpoints", "CheckpointCreate"),
         ("DELETE", "/containers/{id}/checkpoints/{checkpoint}", "CheckpointDelete"),
     ),
+    *_refused("the engine answers every path and says nothing", ("OPTIONS", "/{any}", "Options")),
     *_refused(
         "the engine's memory is not shown",
         *(
             ("GET", f"/debug/{name}", f"Debug{i}")
-            for i, name in enumerate(("vars", "pprof", "pprof/cmdline", "pprof/profile", "pprof/symbol", "pprof/trace", "pprof/{name}"))
+            for i, name in enumerate(("vars", "pprof/", "pprof/cmdline", "pprof/profile", "pprof/symbol", "pprof/trace", "pprof/{name}"))
         ),
     ),
 )
@@ -378,15 +432,15 @@ def match(method: str, segments: list[str]) -> tuple[Route, tuple[str, ...]]:
     """Return the one row of a request and its path parameters, decoded once.
 
     Raises:
-        Refusal: 404 ``page not found``, as the engine answers it.
+        Refusal: 404 ``page not found``, as the engine answers it; what it answers to a name that cannot be one.
 
     """
     path = "/".join(segments)
     literal = _LITERAL.get((method, path))
     if literal is not None:
         return literal, ()
-    for route in _CAPTURING.get((method, segments[0]), ()):
+    for route in _CAPTURING.get((method, segments[0] if method != "OPTIONS" else "{any}"), ()):
         found = route.pattern.fullmatch(path)
         if found:
-            return route, tuple(decode(group) for group in found.groups())
+            return route, tuple(route.grammar.check(decode(group)) for group in found.groups())
     raise malformed("page not found", status=404)

@@ -12,6 +12,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ import uvloop
 from hostadmin.audit.journal import Entry, Journal, Target
 from hostadmin.core.errors import HostadminError
 from hostadmin.guard.callers import Caller, Callers
+from hostadmin.guard.channel import Gone
 from hostadmin.guard.connection import Connection
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.ledger import Ledger
@@ -31,8 +33,8 @@ from hostadmin.guard.pulse import Pulse
 from hostadmin.guard.recovery import recover
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.tagstate import TagState
-from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST
-from hostadmin.guard.upstream import unreachable
+from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST, Version, check_version, read_dotted
+from hostadmin.guard.upstream import Upstream, unreachable
 from hostadmin.guard.volumesizes import VolumeSizes
 from hostadmin.policy.profiles import Profiles
 from hostadmin.policy.quotas import limits_of
@@ -59,7 +61,8 @@ class Guard:
         self.journal = Journal(database, "guard")
         self.profiles = profiles
         self.callers = Callers(self.ledger, lambda: self.profiles, group, self._observe)
-        self.engine_version: tuple[int, int] | None = None
+        self.engine_version: Version | None = None
+        self.engine_lowest: Version | None = None
         self.pulse = Pulse(engine_socket, self.learn_version)
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
@@ -140,23 +143,43 @@ class Guard:
     # -- the engine's version -----------------------------------------------------------------
 
     @property
-    def offered_version(self) -> tuple[int, int]:
+    def offered_version(self) -> Version:
         """The newest API version that both the engine and the guard speak."""
         return min(self.engine_version or VERSION_LOWEST, VERSION_HIGHEST)
 
-    async def default_version(self) -> tuple[int, int]:
-        """Return the version for a path without one; asks the engine when it is not known."""
-        if self.engine_version is None:
-            await self.pulse.feel()
+    @property
+    def lowest_version(self) -> Version:
+        """The oldest API version that both the engine and the guard speak."""
+        return max(self.engine_lowest or VERSION_LOWEST, VERSION_LOWEST)
+
+    async def settle_version(self, asked: Version | None, upstream: Upstream) -> Version:
+        """Return the version of a request: the one it names, else the newest; asks the engine when its own are not known.
+
+        Raises:
+            Refusal: 400 in the engine's words, it is outside the window that both speak; 503, the engine does not answer.
+
+        """
+        if self.engine_lowest is None:
+            try:
+                response = await upstream.request("GET", "/version")
+                self.learn_versions(await response.json() if response.status == HTTPStatus.OK else {})
+            except Gone:
+                raise unreachable() from None
         if self.engine_version is None:
             raise unreachable()
-        return self.offered_version
+        check_version(asked or self.offered_version, lowest=self.lowest_version, highest=self.offered_version)
+        return asked or self.offered_version
 
     def learn_version(self, text: str | None) -> None:
-        """Remember the engine's newest version as it says it."""
-        major, dot, minor = (text or "").partition(".")
-        if dot and major.isdigit() and minor.isdigit():
-            self.engine_version = (int(major), int(minor))
+        """Remember the engine's newest version as it says it; another one than before is another engine."""
+        newest = read_dotted(text)
+        if newest is not None and newest != self.engine_version:
+            self.engine_version, self.engine_lowest = newest, None
+
+    def learn_versions(self, answer: dict[str, Any]) -> None:
+        """Remember the engine's newest and oldest version from its answer to ``/version``."""
+        self.learn_version(answer.get("ApiVersion"))
+        self.engine_lowest = read_dotted(answer.get("MinAPIVersion")) or VERSION_LOWEST
 
     # -- the ledger and the record ------------------------------------------------------------
 

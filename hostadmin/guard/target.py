@@ -11,21 +11,24 @@ from urllib.parse import quote
 
 from hostadmin.guard.refusal import malformed
 
-VERSION_LOWEST: Final = (1, 41)
-VERSION_HIGHEST: Final = (1, 51)
-VERSIONS: Final = {f"v1.{minor}": (1, minor) for minor in range(VERSION_LOWEST[1], VERSION_HIGHEST[1] + 1)}
-_VERSION_LIKE: Final = re.compile(r"v(\d{1,3})\.(\d{1,4})")
+Version = tuple[int, int]
+VERSION_LOWEST: Final[Version] = (1, 41)
+VERSION_HIGHEST: Final[Version] = (1, 55)  # newest released; moby's api/docs/CHANGELOG.md is still adding to 1.56
+_VERSION_LIKE: Final = re.compile(r"v[0-9.]+")  # what the engine's router takes for one
+_VERSION: Final = re.compile(r"v(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,3})")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 QUERY_LIMIT: Final = 200
 
 Query = list[tuple[str, str]]
 
 
-def parse_target(target: str) -> tuple[list[str], tuple[int, int] | None, Query]:
+def parse_target(target: str) -> tuple[list[str], Version | None, Query]:
     """Split a target into raw segments (without the version), the version, and the decoded query.
 
+    A last empty segment is kept: the engine has routes that end with a slash.
+
     Raises:
-        Refusal: if it has more than one reading, or a version outside the window.
+        Refusal: if it has more than one reading.
 
     """
     path, mark, query = target.partition("?")
@@ -34,29 +37,44 @@ def parse_target(target: str) -> tuple[list[str], tuple[int, int] | None, Query]
     segments = path[1:].split("/")
     version = None
     if _VERSION_LIKE.fullmatch(segments[0]):
-        version = _version(segments.pop(0))
-    if any(s in ("", ".", "..") for s in segments):
+        version = _parse_version(segments.pop(0))
+    if any(s in (".", "..") for s in segments) or "" in segments[:-1] or segments in ([], [""]):
         raise malformed("malformed path: empty and dot segments are not cleaned", status=404)
     return segments, version, parse_query(query) if mark else []
 
 
-def _version(text: str) -> tuple[int, int]:
-    known = VERSIONS.get(text)
-    if known:
-        return known
-    number = text[1:]
-    found = _VERSION_LIKE.fullmatch(text)
-    if found and (int(found[1]), int(found[2])) < VERSION_LOWEST:
+def _parse_version(text: str) -> Version:
+    found = _VERSION.fullmatch(text)
+    if found is None:
+        raise malformed(f"malformed API version {text[1:64]!r}")
+    return int(found[1]), int(found[2])
+
+
+def check_version(asked: Version, *, lowest: Version, highest: Version) -> None:
+    """Refuse a version outside a window, in the engine's own words (moby ``middleware/version.go``).
+
+    Raises:
+        Refusal: 400, too old or too new.
+
+    """
+    if asked < lowest:
         raise malformed(
-            f"client version {number} is too old. Minimum supported API version is "
-            f"{dotted(VERSION_LOWEST)}, please upgrade your client to a newer version"
+            f"client version {dotted(asked)} is too old. Minimum supported API version is "
+            f"{dotted(lowest)}, please upgrade your client to a newer version"
         )
-    raise malformed(f"client version {number} is too new. Maximum supported API version is {dotted(VERSION_HIGHEST)}")
+    if asked > highest:
+        raise malformed(f"client version {dotted(asked)} is too new. Maximum supported API version is {dotted(highest)}")
 
 
-def dotted(version: tuple[int, int]) -> str:
+def dotted(version: Version) -> str:
     """Write an API version as ``1.41``."""
     return f"{version[0]}.{version[1]}"
+
+
+def read_dotted(text: str | None) -> Version | None:
+    """Read ``1.41``; ``None`` if it is not one."""
+    found = _VERSION.fullmatch(f"v{text}")
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def decode(text: str, *, plus: bool = False) -> str:
@@ -98,7 +116,7 @@ def parse_query(text: str) -> Query:
     return pairs
 
 
-def build_path(version: tuple[int, int], segments: Iterable[str]) -> str:
+def build_path(version: Version, segments: Iterable[str]) -> str:
     """Write a canonical path for the engine; slashes inside a segment (image names) stay."""
     return f"/v{dotted(version)}/" + "/".join(quote(s, safe="/:@") for s in segments)
 

@@ -24,7 +24,6 @@ UNREACHABLE: Final = (
     "or ask an administrator to run `hostadmin doctor`"
 )
 LOST: Final = "hostadmin: the Docker Engine was lost in the middle of this: look whether it was done, then try again"
-UPGRADE: Final = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
 SWITCHING: Final = 101
 
 

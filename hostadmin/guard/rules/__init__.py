@@ -23,6 +23,7 @@ from hostadmin.guard.rules import (
     system,
     usage,
     volumes,
+    websockets,
 )
 
 HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
@@ -40,6 +41,7 @@ HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
     Rule.CONTAINER_UPDATE: containers.update,
     Rule.CONTAINER_REMOVE: containers.remove,
     Rule.CONTAINER_ATTACH: execs.attach,
+    Rule.CONTAINER_WEBSOCKET: websockets.attach,
     Rule.CONTAINER_UPLOAD: containers.upload,
     Rule.EXEC_CREATE: execs.create,
     Rule.EXEC_START: execs.start,

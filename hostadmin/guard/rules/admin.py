@@ -5,6 +5,8 @@ from typing import Final
 from hostadmin.audit.actions import Action
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.headers import forwarded
+from hostadmin.guard.routes import Rule
+from hostadmin.guard.rules import websockets
 from hostadmin.guard.rules.streams import finish_stream
 from hostadmin.guard.target import build_path, build_query
 
@@ -25,20 +27,23 @@ async def pass_on(x: Exchange) -> None:
         start, end = path.index("{"), path.index("}")
         path = f"{path[:start]}\0{value}\0{path[end + 1 :]}".replace("\0", "")
     target = build_path(x.version, path[1:].split("/")) + build_query(pairs)
-    fields = [(name.title(), value) for name, value in x.head.fields if name in SESSION]
+    fields = [(name.title(), value) for name, value in x.head.fields if name in SESSION and x.route.operation == "Session"]
     fields += forwarded(x.head, x.route.operation)
-    if x.head.get("content-type"):
-        fields.append(("Content-Type", "application/json" if "json" in (x.head.get("content-type") or "") else "application/x-tar"))
-    upgrade = x.head.upgrade if x.head.upgrade in ("tcp", "h2c") else None
-    if upgrade:
-        fields += [("Connection", "Upgrade"), ("Upgrade", upgrade)]
+    kind = (x.head.get("content-type") or "").lower()
+    if kind:
+        fields.append(("Content-Type", "application/json" if "json" in kind else "application/x-tar"))
+    fields += x.upgrade_fields()
+    key = websockets.read_key(x) if x.route.rule is Rule.CONTAINER_WEBSOCKET else ""
     intent = None
-    if x.head.method not in READS:
+    if x.head.method not in READS or key:
         known = x.route.action if x.route.action is not Action.OPERATION_REFUSE else None
         detail = {"operation": x.route.operation}
         entry = x.entry(x.guard.target_of(x), action=known or Action.ADMIN_OPERATION, rule="admin", detail=detail)
         intent = await x.intend(entry)
-    if upgrade:
+    if intent is not None and key:
+        await websockets.join(x, target, key, intent)
+        return
+    if x.upgrading:
         body = await x.body.read_all(1 << 20)
         fields += [("Content-Length", str(len(body)))]
         response = await x.upstream.request(x.head.method, target, raw=body, fields=fields)
@@ -47,7 +52,7 @@ async def pass_on(x: Exchange) -> None:
     else:
         response = await x.upstream.request(x.head.method, target, stream=x.read_stream(), fields=fields)
     hijackable = response.status == 101 or (
-        x.head.method == "POST" and response.status == 200 and response.head.length is None and not response.head.chunked
+        x.route.upgrade == "tcp" and response.status == 200 and response.head.length is None and not response.head.chunked
     )
     if hijackable:
         channel = await x.hijack(response)

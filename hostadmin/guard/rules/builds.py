@@ -6,7 +6,6 @@ from typing import Any, Final
 from hostadmin.core.images import familiar, looks_like_id, parse_reference
 from hostadmin.guard import headers
 from hostadmin.guard.exchange import Exchange
-from hostadmin.guard.query import FALSE
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import BUILDKIT
 from hostadmin.guard.rules import containers, registries, resolve, tags
@@ -193,7 +192,7 @@ async def _check_base(x: Exchange, base: str, configs: dict[str, headers.AuthCon
     reference = parse_reference(base)
     if reference is None and not looks_like_id(base):
         raise malformed(f"invalid base image {base[:128]!r}")
-    always = x.query.text("pull").lower() not in ("", *FALSE)
+    always = x.query.flag("pull")
     found = None if always and reference is not None else await _find_base(x, base)
     if found is None:
         if reference is None:

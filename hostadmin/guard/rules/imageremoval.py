@@ -175,7 +175,7 @@ async def _delete_all(x: Exchange, names: list[str], force: list[tuple[str, str]
     """Delete names in turn; return the engine's answers, and the failure at which it stopped."""
     answer: list[dict[str, str]] = []
     for name in names:
-        query = [("noprune", "1"), *force, *x.query.pairs("platforms")]
+        query = [("noprune", "1"), *force]
         response = await x.ask("DELETE", "images", name, query=query)
         data = await response.read()
         if response.status != 200:

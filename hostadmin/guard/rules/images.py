@@ -4,12 +4,13 @@ from typing import Any, Final
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.images import Reference, familiar, looks_like_id, parse_reference
+from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange, error_message
-from hostadmin.guard.query import Filters, build_filters, check_keys
+from hostadmin.guard.query import Filters, build_filters
 from hostadmin.guard.refusal import malformed
 from hostadmin.guard.rules import resolve, tags
+from hostadmin.guard.rules.imageparts import hide_others
 
-LIST_KEYS: Final = frozenset(["dangling", "label", "before", "since", "reference", "until", "label!"])
 UNTAGGED: Final = "<none>:<none>"
 
 
@@ -22,9 +23,6 @@ async def list_visible(x: Exchange) -> None:
     """List the images that the caller may use, under the tags that they may see."""
     await x.read_nothing()
     filters: Filters = x.query.filters()
-    if x.query.text("filter"):
-        filters.setdefault("reference", []).append(x.query.text("filter"))
-    check_keys(filters, LIST_KEYS)
     for key in ("before", "since"):
         if key in filters:
             filters[key] = [(await resolve.image(x, ref))["Id"] for ref in filters[key]]
@@ -47,24 +45,25 @@ def _cut(x: Exchange, image: dict[str, Any]) -> dict[str, Any]:
         image["RepoTags"] = [UNTAGGED]
     if "Containers" in image:
         image["Containers"] = -1
+    hide_others(image, x.guard.ledger.owned(Kind.CONTAINER, x.caller.owner))
     return image
 
 
 async def read(x: Exchange) -> None:
-    """Inspect a visible image, or tell its history."""
+    """Inspect a visible image, tell its history or its attestations."""
     await x.read_nothing()
     found = await resolve.image(x, x.params[0])
-    query = x.query.pairs("manifests", "platform")
-    if x.route.operation == "ImageInspect":
-        more = await x.look("images", found["Id"], "json", query=query) if query else found
-        if more is None or more["Id"] != found["Id"]:
-            raise resolve.no_image(x.params[0])
-        x.send_json(200, _cut(x, more))
-        return
-    steps = await x.look("images", found["Id"], "history", query=query)
-    for step in steps or []:
-        step["Tags"] = resolve.visible_tags(x, step.get("Tags") or [], step.get("Id", "")) or None
-    x.send_json(200, steps)
+    part = x.route.template.rsplit("/", 1)[1]
+    query = x.query.pairs(*x.route.query)
+    value: Any = await x.look("images", found["Id"], part, query=query) if query or part != "json" else found
+    if value is None or (part == "json" and value["Id"] != found["Id"]):
+        raise resolve.no_image(x.params[0])
+    if part == "json":
+        _cut(x, value)
+    elif part == "history":
+        for step in value:
+            step["Tags"] = resolve.visible_tags(x, step.get("Tags") or [], step.get("Id", "")) or None
+    x.send_json(200, value)
 
 
 async def names_of(x: Exchange, ref: str) -> list[str]:

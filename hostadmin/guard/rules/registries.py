@@ -1,14 +1,14 @@
 """Registries: signing in, searching, pulling and pushing; the engine speaks to those only that the profile lists."""
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.images import Reference, familiar, parse_reference
 from hostadmin.guard import headers
 from hostadmin.guard.exchange import JSON_TYPE, Exchange
 from hostadmin.guard.flows import LAST_CHUNK
-from hostadmin.guard.query import check_keys
+from hostadmin.guard.query import build_filters
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.rules import incoming, resolve, tags
 from hostadmin.guard.rules.images import names_of, target
@@ -18,7 +18,6 @@ from hostadmin.policy.registries import HUB_ADDRESS, find_registry_violation, re
 from hostadmin.store import images
 from hostadmin.store.database import Tx
 
-SEARCH_KEYS: Final = frozenset(["is-official", "stars", "is-automated"])
 Fields = list[tuple[str, str]]
 
 
@@ -61,14 +60,12 @@ async def search(x: Exchange) -> None:
     if registry is None:
         raise malformed("invalid search term")
     check_registry(x, registry)
-    check_keys(x.query.filters(), SEARCH_KEYS)
     fields = headers.forwarded(x.head, x.route.operation)
     await x.send_response(await x.ask("GET", "images", "search", query=_search_query(x), fields=fields))
 
 
 def _search_query(x: Exchange) -> list[tuple[str, str]]:
-    filters = {key: dict.fromkeys(values, True) for key, values in x.query.filters().items()}
-    return [*x.query.pairs("term", "limit"), *([("filters", json.dumps(filters))] if filters else [])]
+    return [*x.query.pairs("term", "limit"), *build_filters(x.query.filters())]
 
 
 async def inspect(x: Exchange) -> None:

@@ -6,7 +6,7 @@ from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.query import build_filters
 from hostadmin.guard.rules import resolve
-from hostadmin.guard.target import VERSION_LOWEST, dotted
+from hostadmin.guard.target import dotted
 
 INFO_MEMBERS: Final = frozenset(
     [
@@ -71,12 +71,12 @@ async def version(x: Exchange) -> None:
     await x.read_nothing()
     response = await x.upstream.request("GET", "/version")
     value = await response.json()
-    x.guard.learn_version(value.get("ApiVersion"))
+    x.guard.learn_versions(value)
     for part in (value, *(c.get("Details") or {} for c in value.get("Components") or [])):
         if "ApiVersion" in part:
             part["ApiVersion"] = dotted(x.guard.offered_version)
         if "MinAPIVersion" in part:
-            part["MinAPIVersion"] = dotted(VERSION_LOWEST)
+            part["MinAPIVersion"] = dotted(x.guard.lowest_version)
     x.send_json(200, value)
 
 

@@ -54,6 +54,9 @@ REFUSED = {
     "bare CR": ("GET / HTTP/1.1", "Host: a\rX: b"),
     "not ASCII in target": ("GET /\xff HTTP/1.1", "Host: a"),
     "unknown expect": ("POST / HTTP/1.1", "Host: a", "Expect: 200-ok"),
+    "grpc": ("POST /moby.buildkit.v1.Control/Solve HTTP/1.1", "Host: a", "Content-Type: application/grpc+proto"),
+    "no coding at all": ("POST / HTTP/1.1", "Host: a", "Content-Encoding: identity"),
+    "two WebSocket keys": ("GET / HTTP/1.1", "Host: a", "Sec-WebSocket-Key: a", "sec-websocket-key: a"),
     "content coding": ("POST / HTTP/1.1", "Host: a", "Content-Encoding: gzip"),
 }
 
@@ -63,6 +66,20 @@ def test_what_two_parsers_could_read_differently_is_refused(lines):
     with pytest.raises(Refusal) as refused:
         parse_request_head(head(*lines))
     assert refused.value.close
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"PRI * HTTP/2.0\r\n\r\n",  # the preface of HTTP/2 (RFC 9113, 3.4), up to its first empty line
+        head("POST /x HTTP/1.1", "Host: a", "Content-Type: Application/GRPC"),
+        head("GET / HTTP/3.0", "Host: a"),
+    ],
+)
+def test_other_protocols_are_told_the_version(raw):
+    with pytest.raises(Refusal) as refused:
+        parse_request_head(raw)
+    assert (refused.value.status, refused.value.close) == (505, True)
 
 
 def test_too_many_fields_are_refused():

@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from hostadmin.guard.query import Parameters, build_filters, parse_filters
+from hostadmin.guard.query import Parameters, build_filters, parse_filters, read_parameters
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.strictjson import dump_json, parse_json
-from hostadmin.guard.target import build_path, build_query, parse_query, parse_target
+from hostadmin.guard.target import build_path, build_query, check_version, parse_query, parse_target
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ from hostadmin.guard.target import build_path, build_query, parse_query, parse_t
         ("/v1.41/containers/json?all=1", (["containers", "json"], (1, 41), [("all", "1")])),
         ("/_ping", (["_ping"], None, [])),
         ("/v1.51/images/a%2fb/json", (["images", "a%2fb", "json"], (1, 51), [])),
+        ("/v1.99/networks/", (["networks", ""], (1, 99), [])),
+        ("/v%31.41/info", (["v%31.41", "info"], None, [])),
         ("/events?filters=%7B%7D&since=", (["events"], None, [("filters", "{}"), ("since", "")])),
     ],
 )
@@ -26,8 +28,8 @@ def test_targets(target, expected):
 
 @pytest.mark.parametrize(
     "target",
-    ["containers", "//containers/json", "/./containers", "/x/../containers", "/a//b", "/a#b", "/a\\b", "http://x/containers/json", "*",
-     "/v1.24/containers/json", "/v1.99/containers/json", "/v1.041/containers/json", "/v2.0/info", "/a?b=%zz", "/a?b=%ff", "/a?b=1;c=2", "/a?b=%00"],
+    ["containers", "//containers/json", "/./containers", "/x/../containers", "/a//b", "/a#b", "/a\\b", "http://x/containers/json", "*", "/", "/v1.41", "/v1.41/", "//",
+     "/v1.041/containers/json", "/v01.41/info", "/v1.41.0/info", "/v1/info", "/v1./info", "/v/../info", "/networks//", "/a/./", "/a?b=%zz", "/a?b=%ff", "/a?b=1;c=2", "/a?b=%00"],
 )  # fmt: skip
 def test_other_targets_are_refused(target):
     with pytest.raises(Refusal):
@@ -35,12 +37,17 @@ def test_other_targets_are_refused(target):
 
 
 def test_version_edges_are_told_in_the_engines_words():
+    window = {"lowest": (1, 44), "highest": (1, 51)}
+    check_version((1, 44), **window)
+    check_version((1, 51), **window)
     with pytest.raises(Refusal) as old:
-        parse_target("/v1.40/info")
-    assert old.value.message.startswith("client version 1.40 is too old. Minimum supported API version is 1.41")
+        check_version((1, 43), **window)
+    assert old.value.message == (
+        "client version 1.43 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version"
+    )
     with pytest.raises(Refusal) as new:
-        parse_target("/v1.60/info")
-    assert new.value.message == "client version 1.60 is too new. Maximum supported API version is 1.51"
+        check_version((2, 0), **window)
+    assert new.value.message == "client version 2.0 is too new. Maximum supported API version is 1.51"
 
 
 @given(st.lists(st.tuples(st.text("ab%&=+ ;\u00e4", min_size=1), st.text("ab%&=+ ;\u00e4")), max_size=5))
@@ -54,14 +61,13 @@ def test_paths_are_written_canonically():
 
 
 def test_parameters():
-    found = Parameters(
-        [("all", "True"), ("limit", "-1"), ("t", "a"), ("t", "b"), ("drop", "x")], {"all": "b", "limit": "i", "t": "s*", "drop": "-"}
-    )
+    known = read_parameters("Test", {"all": "b", "limit": "i", "t": "s*", "drop": "-"})
+    found = Parameters([("all", "True"), ("limit", "-1"), ("t", "a"), ("t", "b"), ("drop", "x")], known)
     assert (found.flag("all"), found.number("limit"), found.texts("t")) == (True, -1, ["a", "b"])
     assert found.pairs("all", "limit", "t") == [("all", "1"), ("limit", "-1"), ("t", "a"), ("t", "b")]
     for pairs in ([("x", "1")], [("all", "1"), ("all", "1")], [("limit", "1e3")], [("limit", "0x1")]):
         with pytest.raises(Refusal):
-            Parameters(pairs, {"all": "b", "limit": "i"})
+            Parameters(pairs, known)
 
 
 def test_filters_in_both_forms_are_one():
