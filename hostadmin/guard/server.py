@@ -46,6 +46,7 @@ WATCH_SECONDS: Final = 0.25
 FOLLOW_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 1.0
 TURNED_AWAY_SECONDS: Final = 60.0
+BACKLOG: Final = 4096  # a full queue is an error at once to clients that do not block, whoever has filled it
 SOCKET_MODE: Final = 0o666  # the kernel says who calls, the guard decides
 
 
@@ -217,7 +218,7 @@ def listen(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(path)
     os.chmod(path, SOCKET_MODE)
-    sock.listen(1024)
+    sock.listen(BACKLOG)
     sock.setblocking(False)
     return sock
 
@@ -228,7 +229,7 @@ async def _serve(guard: Guard, path: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     recovering = loop.create_task(recover(guard))
-    server = await loop.create_unix_server(lambda: Connection(guard), sock=listen(path), start_serving=True)
+    server = await loop.create_unix_server(lambda: Connection(guard), sock=listen(path), backlog=BACKLOG, start_serving=True)
     watching = loop.create_task(guard.watch())
     writing = loop.create_task(guard.write_unwritten())
     following = loop.create_task(guard.follow_limits())
