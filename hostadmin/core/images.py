@@ -46,8 +46,8 @@ class Reference:
 
 
 def parse_reference(text: str) -> Reference | None:
-    """Read a reference; ``None`` if it is not one."""
-    if len(text) > LENGTH_LIMIT + 129 + 72:
+    """Read a reference; ``None`` if it is not one. ``sha256:...`` is an image's id, never a repository ``sha256``."""
+    if text.startswith("sha256:") or len(text) > LENGTH_LIMIT + 129 + 72:
         return None
     domain, slash, rest = text.partition("/")
     if not slash or not ("." in domain or ":" in domain or domain == "localhost" or domain != domain.lower()):

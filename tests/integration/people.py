@@ -47,6 +47,14 @@ def process_of(login: str, argv: list[str], *, environ: dict[str, str] | None = 
     }
 
 
+_VANISH: Final = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(sys.stdin.buffer.read())
+s.close()
+"""
+
+
 class Student:
     """One student at the door ``socket``.
 
@@ -88,6 +96,11 @@ class Student:
         """Send these bytes and return all that comes back."""
         call = process_of(self.login, [SYSTEM_PYTHON, "-I", "-c", _SPEAK, self.socket])
         return subprocess.run(**call, input=request, capture_output=True, check=False, timeout=60).stdout
+
+    def vanish(self, request: bytes) -> None:
+        """Send these bytes and go away."""
+        call = process_of(self.login, [SYSTEM_PYTHON, "-I", "-c", _VANISH, self.socket])
+        subprocess.run(**call, input=request, capture_output=True, check=False, timeout=60)
 
     def follow(self, target: str) -> subprocess.Popen[bytes]:
         """Start to read an endless answer."""

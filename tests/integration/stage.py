@@ -36,7 +36,7 @@ cgroup_parent = "{cgroup}/hostadmin"
 [store]
 url = "sqlite:///{state}/db/hostadmin.db"
 [policy]
-profiles = "{root}/config/profiles.toml"
+profiles = "{profiles}"
 [audit]
 directory = "{state}/audit"
 [upkeep]
@@ -174,7 +174,9 @@ class Engine:
 class Hostadmin:
     """``hostadmin serve`` as a child, with its own configuration and state."""
 
-    def __init__(self, engine: str = ENGINE_SOCKET, guard: str = GUARD_SOCKET, *, close: bool = True) -> None:
+    def __init__(
+        self, engine: str = ENGINE_SOCKET, guard: str = GUARD_SOCKET, *, close: bool = True, registries: tuple[str, ...] = ()
+    ) -> None:
         self.guard = Eye(guard)
         self.database = STATE / "db" / "hostadmin.db"
         self.config = STATE / "hostadmin.toml"
@@ -184,7 +186,12 @@ class Hostadmin:
         self.database.parent.mkdir(parents=True, exist_ok=True)
         Path("/run/hostadmin").mkdir(exist_ok=True)
         text = CONFIG.format(
-            engine=engine, guard=guard, state=STATE, root=ROOT, close=str(close).lower(), cgroup=os.environ["DHOST_CGROUP"]
+            engine=engine,
+            guard=guard,
+            state=STATE,
+            profiles=_profiles(registries),
+            close=str(close).lower(),
+            cgroup=os.environ["DHOST_CGROUP"],
         )
         self.config.write_text(text)
 
@@ -247,6 +254,16 @@ class Hostadmin:
             return database.execute(query, values).fetchall()
 
 
+def _profiles(registries: tuple[str, ...]) -> Path:
+    """Return the shipped profiles, or a copy that lists further registries."""
+    shipped = ROOT / "config" / "profiles.toml"
+    if not registries:
+        return shipped
+    copy = STATE / "profiles.toml"
+    copy.write_text(shipped.read_text().replace('["docker.io"]', json.dumps(["docker.io", *registries])))
+    return copy
+
+
 def require_disposable_host() -> None:
     """Check that nothing that is done here is done to a real host.
 
@@ -276,14 +293,17 @@ def sweep() -> None:
 
 
 @contextmanager
-def make_stage(*, close: bool = True) -> Iterator[tuple[Engine, Hostadmin]]:
-    """Put up an engine with the class day's images and hostadmin in front of it; take both down at the end."""
+def make_stage(*, close: bool = True, registries: tuple[str, ...] = ()) -> Iterator[tuple[Engine, Hostadmin]]:
+    """Put up an engine with the class day's images and hostadmin in front of it; take both down at the end.
+
+    ``registries``: what the profiles list besides the default.
+    """
     sweep()
     engine = Engine()
     engine.start()
     try:
         make_images(engine.path)
-        hostadmin = Hostadmin(close=close)
+        hostadmin = Hostadmin(close=close, registries=registries)
         hostadmin.start()
         try:
             yield engine, hostadmin

@@ -54,7 +54,7 @@ async def build(x: Exchange) -> None:
     configs = headers.registry_configs(x.head)
     wanted = [await tags.check_tag(x, name) for name in dict.fromkeys(x.query.texts("t"))]
     query = await _query(x, wanted)
-    steps = Steps()
+    steps = Steps(quiet=x.query.flag("q"))
     arrival = Arrival(x, "build", steps)
     arrival.extra = lambda: steps.made(x)
     shown = [familiar(t) for t in wanted]
@@ -84,8 +84,9 @@ class Steps(Progress):
     image of this build, has no tag and is nobody's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool) -> None:
         super().__init__(self._find_ids)
+        self._result = built_quietly if quiet else built
         self.allowed: set[str] = set()  # ids of the images that this build may stand on
         self._steps: list[str] = []
 
@@ -93,7 +94,7 @@ class Steps(Progress):
         found = step(message)
         if found:
             self._steps = [*self._steps[-STEPS_LIMIT:], found]
-        return built(message) or built_quietly(message)
+        return self._result(message)
 
     async def known(self, x: Exchange) -> list[str]:
         """Return the ids of the result, and of the intermediate images of this build."""
