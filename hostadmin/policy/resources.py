@@ -112,7 +112,13 @@ def _others(host: dict[str, Any]) -> list[str]:
     found = []
     if 0 < host.get("BlkioWeight", 0) < WEIGHT_LOWEST:
         found.append(f"BlkioWeight {host['BlkioWeight']}: from {WEIGHT_LOWEST} to 1000")
-    for ulimit in host.get("Ulimits", []):
+    return found + review_ulimits(host.get("Ulimits", []))
+
+
+def review_ulimits(ulimits: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong with limits of processes, of a container or of a build."""
+    found = []
+    for ulimit in ulimits:
         name = ulimit.get("Name")
         if name not in ULIMITS:
             found.append(f"ulimit {name!r}: allowed are {', '.join(sorted(ULIMITS))}")

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from hostadmin.core.images import familiar, looks_like_id, parse_reference
-from hostadmin.guard import headers
+from hostadmin.guard import bodies, headers
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import BUILDKIT
@@ -15,17 +15,17 @@ from hostadmin.guard.rules.incoming import Arrival
 from hostadmin.guard.rules.progress import Progress, built, built_quietly, step
 from hostadmin.guard.rules.tarstream import TarRefused, refused
 from hostadmin.guard.rules.uploads import Upload
-from hostadmin.guard.schema import Schema, mapping, nullable, text
+from hostadmin.guard.schema import Schema, items, mapping, nullable, record, text
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.policy import admission
 from hostadmin.policy.registries import registry_of
+from hostadmin.policy.resources import review_ulimits
 
 NEUTRAL_ONLY: Final = ("remote", "squash", "isolation", "securityopt", "outputs", "session", "cgroupparent")
 PASSED: Final = (
     "dockerfile",
     "target",
     "q",
-    "nocache",
     "platform",
     "memory",
     "memswap",
@@ -40,6 +40,7 @@ PASSED: Final = (
 DENIED: Final = "pull access denied for {}, repository does not exist or may require 'docker login'"
 STEPS_LIMIT: Final = 500
 CACHE_LIMIT: Final = 200
+ULIMITS: Final = Schema(items(record(bodies.ULIMIT), 20))
 TEXTS: Final = Schema(mapping(nullable(text(65536))))
 
 
@@ -141,16 +142,24 @@ def _json_map(x: Exchange, name: str) -> dict[str, str | None]:
     return found
 
 
+def _ulimits(x: Exchange) -> list[dict[str, Any]]:
+    given = x.query.text("ulimits")
+    found: list[dict[str, Any]] = ULIMITS(parse_json(given, "ulimits") or [], "ulimits") if given else []
+    return found
+
+
 async def _query(x: Exchange, wanted: list[str]) -> list[tuple[str, str]]:
     """Return the parameters for the engine: checked ones, and those that hostadmin sets."""
     labels = _json_map(x, "labels")
     violations = admission.find_reserved_labels({k: v or "" for k, v in labels.items()})
+    ulimits = _ulimits(x)
+    violations += review_ulimits(ulimits)
     if violations:
         raise containers.refusal_of(x, "build this image", violations)
     query = [("t", name) for name in wanted]
     query += x.query.pairs(*PASSED)
     query += [("rm", "1"), ("forcerm", "1"), ("version", "1")]
-    for name, value in (("buildargs", _json_map(x, "buildargs")), ("labels", labels)):
+    for name, value in (("buildargs", _json_map(x, "buildargs")), ("labels", labels), ("ulimits", ulimits)):
         if value:
             query.append((name, dump_json(value).decode("ascii")))
     return query + await _cache(x) + await _network(x)
@@ -169,7 +178,9 @@ async def _cache(x: Exchange) -> list[tuple[str, str]]:
         raise malformed("cachefrom must be a list of images")
     ids = [(await resolve.image(x, ref))["Id"] for ref in refs or []]
     ids = ids or x.guard.ledger.newest_held(x.caller.owner, CACHE_LIMIT)
-    return [("cachefrom", dump_json(ids).decode("ascii"))] if ids else [("nocache", "1")]
+    if x.query.flag("nocache") or not ids:
+        return [("nocache", "1")]
+    return [("cachefrom", dump_json(ids).decode("ascii"))]
 
 
 async def _network(x: Exchange) -> list[tuple[str, str]]:

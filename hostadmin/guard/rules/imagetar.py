@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hostadmin.core.images import FULL_IMAGE_ID
+from hostadmin.core.images import FULL_IMAGE_ID, parse_reference
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.rules.tarstream import TarRefused, TarStream
 from hostadmin.guard.strictjson import parse_json
@@ -55,7 +55,14 @@ def read_contents(stream: TarStream) -> Contents:
                 others |= _from_index(value)
     except (TypeError, AttributeError, KeyError, Refusal) as error:
         raise TarRefused("its manifest is malformed") from error
-    return Contents({**dict.fromkeys(sorted(others - set(names)), ""), **names}, sorted(ids))
+    known = {_same(name) for name in names}
+    return Contents({**{name: "" for name in sorted(others) if _same(name) not in known}, **names}, sorted(ids))
+
+
+def _same(name: str) -> str:
+    """Return a name as it is compared: an index spells a tag out in full that the manifest abbreviates."""
+    reference = parse_reference(name)
+    return reference.tagged if reference is not None else name
 
 
 def _from_manifest(value: Any, hashes: dict[str, str], names: dict[str, str], ids: set[str]) -> None:

@@ -137,6 +137,14 @@ def test_tags_and_ids_of_a_saved_image():
     assert finish(image_stream(), data)[0] == Contents({"x:1": f"sha256:{ID}", "x:2": ""}, [f"sha256:{ID}"])
 
 
+def test_an_index_that_spells_the_same_tag_in_full_adds_nothing():
+    index = {
+        "manifests": [{"annotations": {"io.containerd.image.name": name}} for name in ("docker.io/library/x:1", "docker.io/library/y:1")]
+    }
+    data = tar(("manifest.json", json.dumps(MANIFEST).encode()), ("index.json", json.dumps(index).encode()), (f"{ID}.json", CONFIG))
+    assert finish(image_stream(), data)[0].names == {"x:1": f"sha256:{ID}", "docker.io/library/y:1": ""}
+
+
 def test_an_id_is_what_the_configuration_is_not_what_its_file_is_called():
     metadata = ("manifest.json", json.dumps(MANIFEST).encode())
     other = CONFIG + b" "
