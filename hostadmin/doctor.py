@@ -47,7 +47,7 @@ def examine(settings: Settings) -> list[Finding]:
     A service that runs says itself which sockets and database it uses: `make run` chooses them.
     """
     settings = _as_it_runs(settings)
-    checks = (_engine, _engine_socket, _pools, _guard, _service, _processes, _group, _users, _database, _disk, _cgroups)
+    checks = (_engine, _engine_socket, _pools, _guard, _mode, _service, _processes, _group, _users, _database, _disk, _cgroups)
     found = []
     for check in checks:
         try:
@@ -63,7 +63,7 @@ def _as_it_runs(settings: Settings) -> Settings:
     return replace(
         settings,
         engine=replace(settings.engine, socket=told.get("engine", settings.engine.socket)),
-        guard=replace(settings.guard, socket=told.get("guard", settings.guard.socket)),
+        guard=replace(settings.guard, socket=told.get("guard", settings.guard.socket), mode=told.get("mode", settings.guard.mode)),
         store=replace(settings.store, url=told.get("store", settings.store.url)),
     )
 
@@ -143,6 +143,16 @@ def _guard(settings: Settings) -> Finding:
     if status == 503:
         return Finding("warn", "guard", "answers, but the engine does not")
     return Finding("ok", "guard", f"answers on {settings.guard.socket}")
+
+
+def _mode(settings: Settings) -> Finding:
+    if settings.guard.observing:
+        text = (
+            "observe: nothing is refused, only recorded (`hostadmin audit list --decision would-refuse`); "
+            'set [guard] mode = "enforce" and start hostadmin again to protect this host'
+        )
+        return Finding("warn", "guard mode", text)
+    return Finding("ok", "guard mode", "enforce")
 
 
 def _service(settings: Settings) -> Finding:

@@ -25,6 +25,7 @@ QUICK_DEATH_SECONDS: Final = 1.0
 BACKOFF_SECONDS: Final = (0.1, 0.5, 1, 2, 5)
 STOP_SECONDS: Final = 10
 ROLES: Final = ("guard", "service")
+OBSERVING: Final = "OBSERVE MODE: the guard refuses nothing that its policy forbids, it only records it; this host is NOT protected"
 
 
 class AlreadyRunning(Failed):
@@ -98,6 +99,7 @@ def run_guard(settings: Settings) -> None:
         group=settings.guard.group,
         limits=Limits(settings.guard.connections_per_user, settings.guard.connections, settings.guard.requests_per_user),
         cgroup_parent=settings.guard.cgroup_parent,
+        observing=settings.guard.observing,
     )
     database.close()
 
@@ -117,6 +119,8 @@ def run_service(settings: Settings) -> None:
         LOG.warning("service: closed %d records that an earlier run left open", recovered)
     app.watcher.start()
     app.scheduler.start()
+    if settings.guard.observing:
+        LOG.warning("service: %s", OBSERVING)
     app.record(Action.SERVICE_START)
     try:
         serve_api(app, settings.api.socket)
@@ -240,6 +244,8 @@ def _announce(settings: Settings) -> None:
         f"  database  {settings.store.url.removeprefix('sqlite:///')}",
         "  next      hostadmin user add LOGIN --docker;  hostadmin doctor",
     ]
+    if settings.guard.observing:
+        lines.insert(1, f"  {OBSERVING}")
     if settings.api.listen:
         lines.append(f"  note      [api] listen = {settings.api.listen!r} is not served yet: the API is on its Unix socket only")
     print("\n".join(lines), flush=True)  # noqa: T201

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from hostadmin.core.errors import Invalid
 
@@ -29,6 +29,7 @@ class GuardSettings:
     """``[guard]``: what people reach; members of ``group`` may use it, each only so much of it (``guard.limits``).
 
     ``cgroup_parent``: below it everybody has a control group of their own; empty: the kernel keeps no sums.
+    ``mode``: refuse what policy forbids, or only record it.
     """
 
     socket: str = "/run/hostadmin/docker.sock"
@@ -37,6 +38,12 @@ class GuardSettings:
     connections_per_user: int = 1024
     connections: int = 16384
     requests_per_user: int = 64
+    mode: Literal["enforce", "observe"] = "enforce"
+
+    @property
+    def observing(self) -> bool:
+        """Whether nothing is refused that policy forbids, only recorded."""
+        return self.mode == "observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +168,20 @@ def _section(name: str, values: dict[str, Any], problems: list[str]) -> Any:
             continue
         converted = _convert(value, types[key])
         if converted is None:
-            problems.append(f"{name}.{key} must be {types[key].__name__}")
+            problems.append(f"{name}.{key} must be {_described(types[key])}")
         else:
             good[key] = converted
     return factory(**good)
 
 
-def _convert(value: Any, kind: type) -> Any:
+def _described(kind: Any) -> str:
+    return " or ".join(f'"{word}"' for word in get_args(kind)) if get_origin(kind) is Literal else kind.__name__
+
+
+def _convert(value: Any, kind: Any) -> Any:
     """Return the value as ``kind``, or ``None`` if it is something else."""
+    if get_origin(kind) is Literal:
+        return str(value) if value in get_args(kind) else None
     if isinstance(value, _Text):
         if kind is bool:
             return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(value.lower())

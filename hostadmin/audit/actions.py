@@ -61,5 +61,6 @@ class Action(StrEnum):
     JOB_RUN = "job.run"
     ENGINE_SOCKET_CLOSE = "engine.socket.close"
     ENGINE_SOCKET_OPEN = "engine.socket.open"
+    GUARD_START = "guard.start"  # detail: the mode
     SERVICE_START = "service.start"
     SERVICE_STOP = "service.stop"

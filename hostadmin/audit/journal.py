@@ -32,7 +32,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One action about to be recorded. ``detail`` must be redacted before it comes here."""
+    """One action about to be recorded. ``detail`` must be redacted before it comes here.
+
+    ``decision`` of an intent: ``allow``, or ``would-refuse`` in observe mode.
+    """
 
     actor: Actor
     action: Action
@@ -40,6 +43,7 @@ class Entry:
     rule: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
     req: str = field(default_factory=new_id)
+    decision: str = "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Journal:
         def work(tx: Tx) -> Intent:
             if also is not None:
                 also(tx)
-            seq = rows.append(tx, self._values(entry, stage="intent", decision="allow"))
+            seq = rows.append(tx, self._values(entry, stage="intent", decision=entry.decision))
             rows.open_intent(tx, seq, entry.req, self.proc, self.boot)
             return Intent(seq, entry)
 
@@ -93,7 +97,7 @@ class Journal:
                 return  # recovered already: the first verdict stays
             if also is not None:
                 also(tx)
-            values = self._values(intent.entry, stage=stage, decision="allow", target=target, detail=detail)
+            values = self._values(intent.entry, stage=stage, decision=intent.entry.decision, target=target, detail=detail)
             rows.append(tx, {**values, "of_seq": intent.seq, "status": status})
 
         return self.database.submit(work)

@@ -36,7 +36,7 @@ def audit() -> None:
 @click.option("--action", help="For example container.create, or container.")
 @click.option("--object", "object_", metavar="REF", help="A name, or the beginning of an id.")
 @click.option("--since", metavar="TIME", help="RFC 3339, for example 2026-11-24T09:00:00.")
-@click.option("--decision", type=click.Choice(["allow", "deny"]), help="Only these.")
+@click.option("--decision", type=click.Choice(["allow", "deny", "would-refuse"]), help="Only these.")
 @click.option("--limit", default=100, show_default=True, help="The newest so many.")
 @JSON
 @click.pass_obj

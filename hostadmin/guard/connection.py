@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from hostadmin.guard.callers import Caller
 from hostadmin.guard.channel import Channel, Gone
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.framing import parse_request_head
-from hostadmin.guard.query import Parameters
+from hostadmin.guard.query import Parameter, Parameters
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.routes import REFUSING, Route, match
 from hostadmin.guard.rules import apply
@@ -148,8 +148,22 @@ class Connection(Channel):
             route, params, version = _find_row(head.method, head.target)
         version = await self.guard.settle_version(version, self.upstream)
         route.check_version(version)
-        query = Parameters(pairs, None if caller.admin or route.rule in REFUSING else route.parameters, version)
-        return Exchange(self.guard, self, self.upstream, head, route, params, version, query, caller)
+        known = None if caller.admin or route.rule in REFUSING else route.parameters
+        query, doubt = self._read_query(pairs, known, version)
+        exchange = Exchange(self.guard, self, self.upstream, head, route, params, version, query, caller)
+        exchange.doubt = doubt
+        return exchange
+
+    def _read_query(
+        self, pairs: Query, known: Mapping[str, Parameter] | None, version: tuple[int, int]
+    ) -> tuple[Parameters, Refusal | None]:
+        """Return the checked parameters; in observe mode unchecked ones, with what they would have been refused for."""
+        try:
+            return Parameters(pairs, known, version), None
+        except Refusal as refusal:
+            if not self.guard.observing:
+                raise
+            return Parameters(pairs, None, version), refusal
 
     async def _find_container(self, container: str) -> dict[str, Any] | None:
         """Ask the engine for a container by its full id."""

@@ -18,7 +18,7 @@ from hostadmin.core.errors import HostadminError
 from hostadmin.core.ids import new_id
 from hostadmin.guard.callers import Caller
 from hostadmin.guard.channel import Channel, Gone
-from hostadmin.guard.flows import LAST_CHUNK, Body, Flow, splice
+from hostadmin.guard.flows import LAST_CHUNK, Body, Flow, RequestBody, splice
 from hostadmin.guard.framing import RequestHead
 from hostadmin.guard.query import Parameters
 from hostadmin.guard.refusal import Refusal, malformed
@@ -71,7 +71,8 @@ class Exchange:
         self.version = version
         self.query = query
         self.caller = caller
-        self.body = Body(client, head.length, chunked=head.length is None)
+        self.body: RequestBody = Body(client, head.length, chunked=head.length is None)
+        self.doubt: Refusal | None = None  # in observe mode: what the parameters would have been refused for
         self.answered = False
         self.spliced: Channel | None = None
         self.keep = head.keep_alive

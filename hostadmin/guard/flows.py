@@ -29,6 +29,12 @@ class Readable(Protocol):
         """Return the whole body, of at most ``limit`` bytes."""
 
 
+class RequestBody(Readable, Protocol):
+    """A request's body, and how much of it has been read."""
+
+    count: int
+
+
 class Body:
     """A body on its way in; read to its end exactly once.
 

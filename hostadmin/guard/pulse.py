@@ -13,7 +13,8 @@ from hostadmin.guard.exchange import passed_fields
 from hostadmin.guard.upstream import Upstream
 
 FRESH_SECONDS: Final = 0.25
-CLASSIC: Final = (("Builder-Version", "1"), ("Cache-Control", "no-cache, no-store, must-revalidate"), ("Swarm", "inactive"))
+NOT_KEPT: Final = ("Cache-Control", "no-cache, no-store, must-revalidate")
+CLASSIC: Final = (("Builder-Version", "1"), ("Swarm", "inactive"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class Pulse:
     Args:
         engine_socket: the engine.
         learn_version: told the engine's newest API version, as it says it.
+        says_classic: builds are classic and there is no swarm, whatever the engine has.
 
     """
 
-    def __init__(self, engine_socket: str, learn_version: Callable[[str | None], None]) -> None:
+    def __init__(self, engine_socket: str, learn_version: Callable[[str | None], None], *, says_classic: bool = True) -> None:
         self._upstream = Upstream(engine_socket)
         self._learn_version = learn_version
+        self._says_classic = says_classic
         self._asking = asyncio.Lock()
         self._beat: Beat | None = None
         self._until = 0.0
@@ -65,6 +68,7 @@ class Pulse:
         response = await self._upstream.request("GET", "/_ping")
         data = await response.read()
         self._learn_version(response.head.get("api-version"))
-        beat = self._beat = Beat(response.status, (*CLASSIC, *passed_fields(response)), data)
+        own = CLASSIC if self._says_classic else [(n, v) for n, _ in CLASSIC if (v := response.head.get(n.lower())) is not None]
+        beat = self._beat = Beat(response.status, (*own, NOT_KEPT, *passed_fields(response)), data)
         self._until = asyncio.get_running_loop().time() + FRESH_SECONDS
         return beat

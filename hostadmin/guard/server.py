@@ -18,8 +18,10 @@ from typing import Any, Final
 
 import uvloop
 
+from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Journal, Target
 from hostadmin.core.errors import HostadminError
+from hostadmin.core.values import system_actor
 from hostadmin.guard.callers import Caller, Callers
 from hostadmin.guard.channel import Gone
 from hostadmin.guard.connection import Connection
@@ -54,7 +56,15 @@ class Guard:
     """What all connections of the guard share."""
 
     def __init__(
-        self, database: Database, profiles: Profiles, *, engine_socket: str, group: str, limits: Limits, cgroup_parent: str
+        self,
+        database: Database,
+        profiles: Profiles,
+        *,
+        engine_socket: str,
+        group: str,
+        limits: Limits,
+        cgroup_parent: str,
+        observing: bool = False,
     ) -> None:
         self.database = database
         self.engine_socket = engine_socket
@@ -64,7 +74,8 @@ class Guard:
         self.callers = Callers(self.ledger, lambda: self.profiles, group, self._observe)
         self.engine_version: Version | None = None
         self.engine_lowest: Version | None = None
-        self.pulse = Pulse(engine_socket, self.learn_version)
+        self.observing = observing
+        self.pulse = Pulse(engine_socket, self.learn_version, says_classic=not observing)
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
         self.pending: Counter[tuple[str, str]] = Counter()  # (owner, quota) → what is being made now
@@ -200,14 +211,24 @@ class Guard:
         kind = exchange.route.template.split("/")[1].removesuffix("s")
         return Target(kind=kind or None, name=exchange.params[0][:256] if exchange.params else exchange.query.text("name")[:256] or None)
 
+    async def record_start(self) -> None:
+        """Record that the guard starts, and in which mode; say so in the log if it protects nothing."""
+        mode = "observe" if self.observing else "enforce"
+        entry = Entry(system_actor("system"), Action.GUARD_START, rule=f"guard.mode={mode}", detail={"mode": mode})
+        if self.observing:
+            LOG.warning("guard: OBSERVE MODE: what policy forbids is forwarded and only recorded; this host is NOT protected")
+        with contextlib.suppress(HostadminError, TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(self.journal.submit_event(entry, decision="allow", status="ok")), 5)
+
     async def record_refusal(self, entry: Entry) -> None:
         """Record a refusal before it is answered; if that fails, the answer is a refusal all the same."""
+        decision = "deny" if entry.decision == "allow" else entry.decision
         with contextlib.suppress(HostadminError, TimeoutError):
-            await asyncio.wait_for(asyncio.wrap_future(self.journal.submit_event(entry)), 5)
+            await asyncio.wait_for(asyncio.wrap_future(self.journal.submit_event(entry, decision=decision)), 5)
 
     def clean_message(self, message: str, caller: Caller) -> str:
         """Return an engine's error text without ids of objects that are not the caller's."""
-        return message if caller.admin else clean_message(message, self.ledger, caller.owner)
+        return message if caller.admin or self.observing else clean_message(message, self.ledger, caller.owner)
 
 
 def listen(path: str) -> socket.socket:
@@ -233,6 +254,7 @@ async def _serve(guard: Guard, path: str) -> None:
     watching = loop.create_task(guard.watch())
     writing = loop.create_task(guard.write_unwritten())
     following = loop.create_task(guard.follow_limits())
+    await guard.record_start()
     LOG.info("guard listens on %s", path)
     await stopped.wait()
     watching.cancel()
@@ -248,7 +270,15 @@ async def _serve(guard: Guard, path: str) -> None:
 
 
 def serve(
-    database: Database, profiles: Profiles, *, socket_path: str, engine_socket: str, group: str, limits: Limits, cgroup_parent: str
+    database: Database,
+    profiles: Profiles,
+    *,
+    socket_path: str,
+    engine_socket: str,
+    group: str,
+    limits: Limits,
+    cgroup_parent: str,
+    observing: bool = False,
 ) -> None:
     """Run the guard until SIGTERM or SIGINT.
 
@@ -260,11 +290,20 @@ def serve(
         group: the group whose members have access.
         limits: how much of the guard one person may take.
         cgroup_parent: where the control groups of people lie; empty: they have none.
+        observing: forward what would be refused, and only record it.
 
     """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    guard = Guard(database, profiles, engine_socket=engine_socket, group=group, limits=limits, cgroup_parent=cgroup_parent)
+    guard = Guard(
+        database,
+        profiles,
+        engine_socket=engine_socket,
+        group=group,
+        limits=limits,
+        cgroup_parent=cgroup_parent,
+        observing=observing,
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(guard, socket_path))
 

@@ -137,7 +137,7 @@ audit_records: Final = Table(
     Column("object_id", Text),
     Column("object_name", Text),
     Column("object_owner", String(36)),
-    Column("decision", String(16), nullable=False),  # allow, deny
+    Column("decision", String(16), nullable=False),  # allow, deny, would-refuse
     Column("rule", String(64)),
     Column("status", String(16)),  # ok, error, unknown, done, not-done
     Column("detail", JSON, nullable=False),

@@ -29,6 +29,8 @@ def test_environment_overrides(tmp_path):
         ("[motor]\nsocket = 'x'", "unknown section [motor]"),
         ("[upkeep]\nresync_seconds = 'soon'", "upkeep.resync_seconds must be int"),
         ("[engine]\nclose_socket = 1", "engine.close_socket must be bool"),
+        ("[guard]\nmode = 'watch'", 'guard.mode must be "enforce" or "observe"'),
+        ("[guard]\nmode = true", 'guard.mode must be "enforce" or "observe"'),
         ("not toml", "Cannot read"),
     ],
 )

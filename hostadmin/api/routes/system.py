@@ -101,5 +101,11 @@ def readyz(response: Response, app: Services) -> dict[str, Any]:
         store = error.key
     engine = "ok" if app.engine.ping() else "unavailable"
     response.status_code = 200 if (store, engine) == ("ok", "ok") else 503
-    uses = {"engine": app.settings.engine.socket, "guard": app.settings.guard.socket, "store": app.settings.store.url}
+    settings = app.settings
+    uses = {
+        "engine": settings.engine.socket,
+        "guard": settings.guard.socket,
+        "store": settings.store.url,
+        "mode": settings.guard.mode,
+    }
     return {"store": store, "engine": engine, "objects": app.watcher.state, "uses": uses}

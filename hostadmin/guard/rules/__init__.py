@@ -16,6 +16,7 @@ from hostadmin.guard.rules import (
     images,
     incoming,
     networks,
+    observe,
     prunes,
     quotas,
     refusals,
@@ -83,11 +84,17 @@ HANDLERS: Final[dict[Rule, Callable[[Exchange], Awaitable[None]]]] = {
 SAME_FOR_ALL: Final = frozenset({Rule.PING, Rule.VERSION})
 
 
+async def _judge(x: Exchange) -> None:
+    if x.route.rule in quotas.BRINGS_IMAGES:
+        await quotas.check_images(x)
+    await HANDLERS[x.route.rule](x)
+
+
 async def apply(x: Exchange) -> None:
     """Judge, forward and answer one request by its row's rule."""
     if x.caller.admin and x.route.rule not in SAME_FOR_ALL:
         await admin.pass_on(x)
+    elif x.guard.observing:
+        await observe.apply(x, _judge)
     else:
-        if x.route.rule in quotas.BRINGS_IMAGES:
-            await quotas.check_images(x)
-        await HANDLERS[x.route.rule](x)
+        await _judge(x)

@@ -3,12 +3,15 @@
 from typing import Final
 
 from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Entry, Intent
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.headers import forwarded
 from hostadmin.guard.routes import Rule
 from hostadmin.guard.rules import websockets
+from hostadmin.guard.rules.made import Making
 from hostadmin.guard.rules.streams import finish_stream
-from hostadmin.guard.target import build_path, build_query
+from hostadmin.guard.target import Query, build_path, build_query
+from hostadmin.guard.upstream import Response
 
 SESSION: Final = (
     "x-docker-expose-session-grpc-method",
@@ -19,14 +22,37 @@ SESSION: Final = (
 READS: Final = ("GET", "HEAD")
 
 
+def is_change(x: Exchange) -> bool:
+    """Tell what is recorded as a change: all but reads; attaching by WebSocket is a GET that writes."""
+    return x.head.method not in READS or x.route.rule is Rule.CONTAINER_WEBSOCKET
+
+
 async def pass_on(x: Exchange) -> None:
-    """Forward a request of an administrator built anew; stream both ways; record changes."""
-    pairs = [(name, value) for name, values in x.query.values.items() for value in values]
+    """Forward a request of an administrator; record changes."""
+    entry = None
+    if is_change(x):
+        known = x.route.action if x.route.action is not Action.OPERATION_REFUSE else None
+        detail = {"operation": x.route.operation}
+        entry = x.entry(x.guard.target_of(x), action=known or Action.ADMIN_OPERATION, rule="admin", detail=detail)
+    await forward(x, [(name, value) for name, values in x.query.values.items() for value in values], entry)
+
+
+async def forward(x: Exchange, query: Query, entry: Entry | None, making: Making | None = None) -> None:
+    """Forward a request built anew; stream both ways.
+
+    Args:
+        x: the exchange.
+        query: the parameters, as text.
+        entry: how it is recorded; ``None``: it is not.
+        making: what it makes; the ledger gets it with the outcome.
+
+    """
+    making = making or Making()
     path = x.route.template
     for value in x.params:
         start, end = path.index("{"), path.index("}")
         path = f"{path[:start]}\0{value}\0{path[end + 1 :]}".replace("\0", "")
-    target = build_path(x.version, path[1:].split("/")) + build_query(pairs)
+    target = build_path(x.version, path[1:].split("/")) + build_query(query)
     fields = [(name.title(), value) for name, value in x.head.fields if name in SESSION and x.route.operation == "Session"]
     fields += forwarded(x.head, x.route.operation)
     kind = (x.head.get("content-type") or "").lower()
@@ -34,12 +60,7 @@ async def pass_on(x: Exchange) -> None:
         fields.append(("Content-Type", "application/json" if "json" in kind else "application/x-tar"))
     fields += x.upgrade_fields()
     key = websockets.read_key(x) if x.route.rule is Rule.CONTAINER_WEBSOCKET else ""
-    intent = None
-    if x.head.method not in READS or key:
-        known = x.route.action if x.route.action is not Action.OPERATION_REFUSE else None
-        detail = {"operation": x.route.operation}
-        entry = x.entry(x.guard.target_of(x), action=known or Action.ADMIN_OPERATION, rule="admin", detail=detail)
-        intent = await x.intend(entry)
+    intent = await x.intend(entry, also=making.claim) if entry is not None else None
     if intent is not None and key:
         await websockets.join(x, target, key, intent)
         return
@@ -58,13 +79,24 @@ async def pass_on(x: Exchange) -> None:
         channel = await x.hijack(response)
         await finish_stream(x, intent, channel)
         return
+    await _answer(x, response, intent, making)
 
-    async def conclude() -> None:
+
+async def _answer(x: Exchange, response: Response, intent: Intent | None, making: Making) -> None:
+    """Pass on the engine's answer; the outcome is recorded before its last byte."""
+
+    async def conclude(data: bytes = b"") -> None:
         if intent is not None:
-            await x.conclude(intent, "ok" if response.status < 400 else "error", detail={"http": response.status})
+            ok = response.status < 400
+            about, rows = await making.settle(data) if ok and making.settle else (None, None)
+            await x.conclude(intent, "ok" if ok else "error", target=about, also=rows, detail={"http": response.status})
 
     if response.status >= 400 or response.status in (204, 304):
         await conclude()
         await x.send_response(response)
+    elif making.settle and response.head.length is not None:
+        data = await response.read()
+        await conclude(data)
+        await x.send_response(response, data)
     else:
         await x.relay(response, before_end=conclude)

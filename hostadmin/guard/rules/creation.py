@@ -187,7 +187,7 @@ async def _create(x: Exchange, body: dict[str, Any], name: str, image: dict[str,
     finally:
         if status != "ok" and created is not None:
             await (await x.ask("DELETE", "containers", created, query=[("force", "1"), ("v", "1")])).read()
-        rows = _created_rows(x, found) if status == "ok" and found else mounts.withdraw_work(claimed)
+        rows = created_rows(x, found) if status == "ok" and found else mounts.withdraw_work(claimed)
         await x.conclude(intent, status, target=Target("container", created, name or None, x.caller.owner), also=rows)
     if status != "ok":
         x.send_json(response.status, {"message": x.clean(error_message(data))})
@@ -212,7 +212,7 @@ async def _verify(x: Exchange, found: dict[str, Any], image: dict[str, Any], bod
         raise refusal_of(x, "create this container", problems)
 
 
-def _created_rows(x: Exchange, found: dict[str, Any]) -> Any:
+def created_rows(x: Exchange, found: dict[str, Any]) -> Any:
     """Record the container and the unnamed volumes that came into being with it, in one step (rule 9)."""
     owner = x.caller.owner
     name = found["Name"].removeprefix("/")
