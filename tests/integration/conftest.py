@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.accounts import bench, pristine_accounts
+
+__all__ = ["bench", "pristine_accounts"]  # fixtures
+
 
 def why_not_here() -> str:
     """Return why this is no disposable host; empty if it is one."""
