@@ -20,6 +20,7 @@ from hostadmin.guard.callers import Caller
 from hostadmin.guard.channel import Channel, Gone
 from hostadmin.guard.flows import LAST_CHUNK, Body, Flow, RequestBody, splice
 from hostadmin.guard.framing import RequestHead
+from hostadmin.guard.messages import as_called
 from hostadmin.guard.query import Parameters
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import Route
@@ -210,7 +211,8 @@ class Exchange:
 
     def clean(self, message: str) -> str:
         """Return an engine's error text without the names of others' objects (``engine-api.md`` 6.6)."""
-        return self.guard.clean_message(message, self.caller)
+        text = self.guard.clean_message(message, self.caller)
+        return as_called(text, self.params[0]) if self.params and self.route.template.startswith("/containers/") else text
 
     async def relay(self, response: Response, *, before_end: Callable[[], Awaitable[None]] | None = None) -> None:
         """Pass on an answer of the engine while it comes, re-framed, with back-pressure.

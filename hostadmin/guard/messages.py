@@ -14,6 +14,9 @@ from hostadmin.guard.ledger import Ledger
 
 HIDDEN: Final = "(hidden)"
 _ID: Final = re.compile(r"(?:sha256:)?\b[0-9a-f]{12,64}\b")
+_CALLED: Final = re.compile(
+    r"([Cc]annot (?:kill|stop) container: |Cannot restart container |cannot remove container \"?|in container )[0-9a-f]{64}\b"
+)
 _ENDPOINT_ID: Final = re.compile(r"(on endpoint \S+) \([0-9a-f]{64}\)")
 
 
@@ -136,3 +139,11 @@ def clean_message(message: str, ledger: Ledger, owner: str) -> str:
     """
     ids = ledger.owned(Kind.CONTAINER, owner) | ledger.owned(Kind.NETWORK, owner) | ledger.held(owner)
     return rewrite(message, Own(frozenset(ids), ledger.object_names(Kind.CONTAINER, owner)))
+
+
+def as_called(message: str, called: str) -> str:
+    """Return ``message`` with the caller's own word for the container where the engine repeats what it was asked for.
+
+    The engine was asked by the full id that the guard had pinned.
+    """
+    return _CALLED.sub(lambda found: f"{found[1]}{called}", message, count=1)

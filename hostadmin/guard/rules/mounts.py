@@ -40,7 +40,10 @@ def volume_names(host: dict[str, Any]) -> list[str]:
 def check_volume_name(name: str) -> str:
     """Return a volume's name if it is one."""
     if not VOLUME_NAME.fullmatch(name):
-        raise malformed(f'"{name[:64]}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed')
+        raise malformed(
+            f'create {name[:64]}: "{name[:64]}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" '
+            "are allowed. If you intended to pass a host directory, use absolute path"
+        )
     return name
 
 
