@@ -187,7 +187,7 @@ HOST_CONFIG: Final = {
     "GroupAdd": neutral("groups of the host are not given to containers"),
     "IpcMode": SHORT,
     "Cgroup": neutral(HOST),
-    "Links": neutral("links reach other containers by the legacy way; use a network"),
+    "Links": items(text(512)),  # judged by admission
     "OomScoreAdj": integer(0, 1000),
     "PidMode": SHORT,
     "Privileged": neutral("a privileged container is root on the host"),
@@ -231,6 +231,7 @@ EXEC: Final = {
     "AttachStderr": boolean,
     "AttachStdout": boolean,
     "DetachKeys": SHORT,
+    "detachKeys": neutral("write DetachKeys"),  # aiodocker sends it, empty
     "Env": items(text(131072)),
     "WorkingDir": text(4096),
     "Cmd": items(text(131072)),

@@ -350,7 +350,9 @@ SYSTEM: Final = (
     _row("GET", "/_ping", "SystemPing", Rule.PING),
     _row("GET", "/version", "SystemVersion", Rule.VERSION),
     _row("GET", "/info", "SystemInfo", Rule.INFO),
-    _row("GET", "/events", "SystemEvents", Rule.EVENTS, query={"since": "t", "until": "t", "filters": "f"}, long=True),
+    _row(
+        "GET", "/events", "SystemEvents", Rule.EVENTS, query={"since": "t", "until": "t", "filters": "f", "stream": "-"}, long=True
+    ),  # aiodocker sends `stream`
     _row("POST", "/auth", "SystemAuth", Rule.REGISTRY_LOGIN, Action.REGISTRY_LOGIN),
     _row("GET", "/system/df", "SystemDataUsage", Rule.DISK_USAGE, query={"type": "part*@42~", "verbose": "b@52~"}),
     *_refused(

@@ -20,6 +20,7 @@ NO_NEW_PRIVILEGES: Final = "no-new-privileges"
 STOP_TIMEOUT: Final = 300  # seconds; the engine waits for its containers when it ends
 SECOND: Final = 1_000_000_000  # nanoseconds: a health check is a process that the engine starts
 RETRIES: Final = 1000
+UNLINKED: Final = ("", "default", "bridge", "host", "none")
 HOST_GATEWAY: Final = "host-gateway"
 _CAPABILITY: Final = re.compile(r"(CAP_)?[A-Z_]{3,32}|ALL")
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
@@ -58,6 +59,14 @@ def admit_container(body: dict[str, Any], profile: Profile) -> list[str]:
     for review in HOST_REVIEWS:
         violations += review(host, profile)
     return violations
+
+
+def _links(host: dict[str, Any], _profile: Profile) -> list[str]:
+    """Take links away: on a network of one's own the engine does nothing with them (docker-compose 1.29 sends them)."""
+    links, mode = host.pop("Links", []), host.get("NetworkMode", "")
+    if not links or not (mode in UNLINKED or mode.startswith("container:")):
+        return []
+    return ["HostConfig.Links: links reach other containers by the legacy way; use a network"]
 
 
 def find_slow_or_busy(config: dict[str, Any]) -> list[str]:
@@ -168,6 +177,7 @@ HOST_REVIEWS: Final[tuple[Callable[[dict[str, Any], Profile], list[str]], ...]] 
     _names,
     _cpusets,
     _sysctls,
+    _links,
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.ids import new_id
-from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
+from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL, without_reserved
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard import bodies
 from hostadmin.guard.exchange import Exchange, error_message, passed_fields
@@ -34,6 +34,7 @@ def _cut(x: Exchange, found: dict[str, Any]) -> dict[str, Any]:
     shown = {name: value for name, value in found.items() if name in MEMBERS}
     if shown.get("Containers"):
         shown["Containers"] = {k: v for k, v in shown["Containers"].items() if k in mine}
+    shown["Labels"] = without_reserved(shown.get("Labels"))
     return shown
 
 

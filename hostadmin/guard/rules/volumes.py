@@ -1,17 +1,28 @@
 """Volumes: own ones only; a name is an identity, so it is locked from the look to the record."""
 
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
 from hostadmin.audit.journal import Target
 from hostadmin.core.ids import new_id
-from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
+from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL, without_reserved
 from hostadmin.core.values import Kind
 from hostadmin.guard import bodies
-from hostadmin.guard.exchange import Exchange, error_message, passed_fields
+from hostadmin.guard.exchange import Exchange, error_message
 from hostadmin.guard.query import build_filters
+from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.rules import containers, mounts, quotas, resolve
 from hostadmin.guard.upstream import Response
 from hostadmin.policy import admission
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
+
+
+def show(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a volume with the labels that its owner gave it."""
+    return {**found, "Labels": without_reserved(found.get("Labels")) or None}
 
 
 async def list_own(x: Exchange) -> None:
@@ -24,14 +35,14 @@ async def list_own(x: Exchange) -> None:
         await x.send_response(response)
         return
     value = await response.json()
-    shown = [v for v in value.get("Volumes") or [] if v["Name"] in mine]
+    shown = [show(v) for v in value.get("Volumes") or [] if v["Name"] in mine]
     x.send_json(200, {"Volumes": shown, "Warnings": None})
 
 
 async def inspect(x: Exchange) -> None:
     """Inspect an own volume."""
     await x.read_nothing()
-    x.send_json(200, await resolve.volume(x, x.params[0]))
+    x.send_json(200, show(await resolve.volume(x, x.params[0])))
 
 
 async def create(x: Exchange) -> None:
@@ -47,14 +58,14 @@ async def create(x: Exchange) -> None:
     async with x.guard.lock(f"volume:{name}"):
         fresh = await mounts.claim_new_volumes(x, [name])
         if not fresh:
-            x.send_json(201, await resolve.volume(x, name))
+            x.send_json(201, show(await resolve.volume(x, name)))
             return
         with quotas.reserved(x, {"volumes": 1}):
             response, data = await _create(x, name, labels, request)
     if response.status != 201:
         x.send_json(response.status, {"message": x.clean(error_message(data))})
         return
-    x.send(201, data, passed_fields(response))
+    x.send_json(201, show(orjson.loads(data)))
 
 
 async def _create(x: Exchange, name: str, labels: dict[str, str], request: str) -> tuple[Response, bytes]:
@@ -71,11 +82,17 @@ async def _create(x: Exchange, name: str, labels: dict[str, str], request: str) 
 
 
 async def remove(x: Exchange) -> None:
-    """Remove an own volume."""
+    """Remove an own volume; under ``force`` one that is not there is gone already, as the engine says."""
     await x.read_nothing()
     name = x.params[0]
     async with x.guard.lock(f"volume:{name}"):
-        await resolve.volume(x, name)
+        try:
+            await resolve.volume(x, name)
+        except Refusal as missing:
+            if missing.status != HTTPStatus.NOT_FOUND or not x.query.flag("force"):
+                raise
+            x.send(204)
+            return
 
         def done(tx: Tx) -> None:
             objects.mark_gone(tx, Kind.VOLUME, [name])

@@ -42,7 +42,6 @@ FORBIDDEN = {
     "groups": {"GroupAdd": ["docker"]},
     "oom kill": {"OomKillDisable": True},
     "storage": {"StorageOpt": {"size": "1G"}},
-    "links": {"Links": ["a:b"]},
     "cgroupns host": {"CgroupnsMode": "host"},
     "runtime": {"Runtime": "io.containerd.kata.v2"},
     "volume driver": {"VolumeDriver": "nfs"},
@@ -62,6 +61,8 @@ def test_members_that_reach_the_host_are_refused_by_the_schema(host):
 
 
 VIOLATING = {
+    "links": {"Links": ["a:b"]},
+    "links into a container": {"Links": ["a:b"], "NetworkMode": "container:x"},
     "host network": {"NetworkMode": "host"},
     "host pid": {"PidMode": "host"},
     "host ipc": {"IpcMode": "host"},
@@ -111,6 +112,14 @@ ALLOWED = {
 @pytest.mark.parametrize("host", ALLOWED.values(), ids=ALLOWED.keys())
 def test_their_legitimate_twins_pass(host):
     assert not admitted(**host)[1]
+
+
+def test_links_on_a_network_of_ones_own_do_nothing_and_are_not_forwarded():
+    body = copy.deepcopy(CLI_CREATE)
+    body["HostConfig"] |= {"Links": ["shop_web_1:web"], "NetworkMode": "shop_default"}
+    checked = bodies.CONTAINER_CREATE(body, "")
+    assert not admit_container(checked, PROFILE)
+    assert "Links" not in checked["HostConfig"]
 
 
 def test_all_violations_are_told_at_once():

@@ -44,6 +44,7 @@ BESIDES = {
     ("Config", "Cmd"),
     ("EndpointSettings", "DNSNames"),
     ("ExecCreate", "Detach"),
+    ("ExecCreate", "detachKeys"),  # aiodocker's spelling
     ("ExecCreate", "Container"),
     ("IPAMConfig", "AuxAddress"),
     ("Mount", "ClusterOptions"),
