@@ -145,21 +145,31 @@ def engine_environ() -> dict[str, str]:
 
 
 class Engine:
-    """A private ``dockerd``; its state stays between ``stop`` and ``start``."""
+    """A private ``dockerd``; its state stays between ``stop`` and ``start``.
 
-    def __init__(self, path: str = ENGINE_SOCKET) -> None:
+    Args:
+        path: its socket.
+        name: its folders' name.
+        apart: whether it is a second one, in a network namespace of its own.
+
+    """
+
+    def __init__(self, path: str = ENGINE_SOCKET, *, name: str = "docker", apart: bool = False) -> None:
         self.path = path
+        self.name = name
+        self.prefix = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"] if apart else []
         self.eye = Eye(path)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
         """Start it and wait until it answers."""
-        Path("/mnt/docker").mkdir(exist_ok=True)
-        argv = ["dockerd", "--data-root", "/mnt/docker/data", "--exec-root", "/run/docker"]
-        argv += ["--pidfile", "/run/docker.pid", "--host", f"unix://{self.path}", "--log-level", "warn"]
+        home = Path("/mnt") / self.name
+        home.mkdir(exist_ok=True)
+        argv = [*self.prefix, "dockerd", "--data-root", str(home / "data"), "--exec-root", f"/run/{self.name}"]
+        argv += ["--pidfile", f"/run/{self.name}.pid", "--host", f"unix://{self.path}", "--log-level", "warn"]
         argv += ["--cgroup-parent", os.environ["DHOST_CGROUP"]]
         argv += ["--bip", "172.17.0.1/16", "--default-address-pool", POOL]
-        with Path("/mnt/docker/log").open("ab") as log:
+        with (home / "log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True, env=engine_environ())
         if wait:
             until("the engine answers", self.eye.up, 30)
