@@ -25,6 +25,7 @@ UNDOCUMENTED = {
     ("ContainerList", "before"): "read by engines up to 20.10; resolved like the filter",
     ("ContainerLogs", "details"): "read by the engine; the CLI sends it",
     ("ImageList", "only_ids"): "docker-py sends it, the engine ignores it",
+    ("SystemEvents", "stream"): "aiodocker sends it, the engine ignores it",
     ("ImageTag", "force"): "old clients send it, the engine ignores it",
     ("ImageBuild", "cgroupparent"): "the CLI sends it; taken only empty",
     ("ImageBuild", "cpusetmems"): "the CLI sends it",
