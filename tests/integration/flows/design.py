@@ -61,6 +61,10 @@ DESIGN: Final = (
         "",
         "an image that is not there and one that is somebody else's are one answer",
     ),
+    Difference(
+        "inspect i1", r'"CgroupParent": "[^"]*"', '"CgroupParent": <parent>', "the user's own cgroup holds the sum of what they may use"
+    ),
+    Difference("inspect i1", r'(?<="Config": )\{\s*("max-\w+": "\d+",?\s*)*\}', "<log>", "logs have a size"),
     Difference("RUN false", r"^Removing intermediate container.*\n", "", "a failed build leaves no container behind"),
     Difference(
         "NOSUCH x", r"(dockerfile parse error line 2|hostadmin refused this build):", "<who>:", "the guard reads the Dockerfile first"
