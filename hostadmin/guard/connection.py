@@ -12,9 +12,9 @@ from hostadmin.core.errors import HostadminError
 from hostadmin.guard.callers import Caller
 from hostadmin.guard.channel import Channel, Gone
 from hostadmin.guard.exchange import Exchange
-from hostadmin.guard.framing import parse_request_head
+from hostadmin.guard.framing import RequestHead, parse_request_head
 from hostadmin.guard.query import Parameter, Parameters
-from hostadmin.guard.refusal import Refusal
+from hostadmin.guard.refusal import RULE_REQUEST, Refusal
 from hostadmin.guard.routes import REFUSING, Route, match
 from hostadmin.guard.rules import apply
 from hostadmin.guard.strictjson import dump_json
@@ -104,15 +104,16 @@ class Connection(Channel):
     async def _serve_one(self) -> bool:
         """Serve one request; return whether the connection may carry another."""
         self.deadline = self.loop.time() + (HEAD_SECONDS if self.waiting else IDLE_SECONDS)
+        head = None
         try:
             raw = await self.read_head()
             self.deadline = None
             if raw is None:
                 return False
-            exchange = await self._exchange(raw)
+            head = parse_request_head(raw)
+            exchange = await self._exchange(head)
         except Refusal as refusal:
-            await self._refuse(refusal, None)
-            return False
+            return await self._refuse_head(refusal, head)
         self.guard.exchanges.add(exchange)
         try:
             await exchange.take_turn()
@@ -135,9 +136,8 @@ class Connection(Channel):
             self.guard.exchanges.discard(exchange)
         return exchange.keep and exchange.body.done
 
-    async def _exchange(self, raw: bytes) -> Exchange:
-        """Read the head and decide who calls and which row it is."""
-        head = parse_request_head(raw)
+    async def _exchange(self, head: RequestHead) -> Exchange:
+        """Decide who calls and which row it is."""
         assert self.peer is not None  # noqa: S101  # set when the connection was made
         caller = self._caller = await self.guard.callers.admit(self.peer, self._find_container, self._caller)
         pairs: Query = []
@@ -171,17 +171,24 @@ class Connection(Channel):
         value = await response.json()
         return value if response.status == 200 and isinstance(value, dict) else None
 
-    async def _refuse(self, refusal: Refusal, exchange: Exchange | None) -> None:
+    async def _refuse(self, refusal: Refusal, exchange: Exchange) -> None:
         """Record a refusal and answer it in the Engine's own error form."""
         if refusal.recorded:
             await self._record(refusal, exchange)
-        if exchange is not None and exchange.answered:
+        if exchange.answered:
             raise Gone(refusal.message)
-        keep = exchange is not None and exchange.keep and exchange.body.done and not refusal.close
-        if exchange is not None:
-            exchange.keep = keep
-        silent = exchange is not None and exchange.head.method == "HEAD"
-        self.write(_answer_of(refusal, self.guard.offered_version, keep=keep, silent=silent))
+        exchange.keep = exchange.keep and exchange.body.done and not refusal.close
+        silent = exchange.head.method == "HEAD"
+        self.write(_answer_of(refusal, self.guard.offered_version, keep=exchange.keep, silent=silent))
+
+    async def _refuse_head(self, refusal: Refusal, head: RequestHead | None) -> bool:
+        """Refuse what did not become an exchange; return whether the connection may carry another request."""
+        if refusal.recorded:
+            await self._record(refusal, None)
+        known = head is not None and head.keep_alive and head.length == 0 and refusal.rule == RULE_REQUEST
+        keep = known and not refusal.close
+        self.write(_answer_of(refusal, self.guard.offered_version, keep=keep, silent=head is not None and head.method == "HEAD"))
+        return keep
 
     async def _record(self, refusal: Refusal, exchange: Exchange | None) -> None:
         detail = {"status": refusal.status, "message": refusal.message[:2000]}

@@ -1,60 +1,41 @@
 """The keys of ``filters``, endpoint by endpoint, each with the kind of its values (``engine-api.md`` 2.11).
 
-Kinds are written as for parameters (``guard.query``). References in values are resolved by the rules (``engine-api.md`` 1.6 R2).
+Kinds are written as for parameters (``guard.query``). Most values are text that the engine compares, or a word of a
+list that it refuses outside of in its own words; references in values are resolved by the rules (1.6 R2).
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-_PRUNE: Final = {"until": "moment", "label": "s", "label!": "s"}
-_NETWORKS: Final = {
-    "driver": "s",
-    "id": "pattern",
-    "name": "pattern",
-    "label": "s",
-    "scope": "scope",
-    "type": "builtin",
-    "dangling": "flag",
-}
-_CACHE_TEXTS: Final = ("id", "parent", "type", "description", "inuse", "shared", "private", "label", "label!", "unused-for")
-_EVENT_TEXTS: Final = ("type", "event", "container", "image", "volume", "network", "plugin", "daemon", "node", "service", "secret")
+
+def _texts(*keys: str) -> dict[str, str]:
+    return dict.fromkeys(keys, "s")
+
+
+_NETWORKS: Final = _texts("driver", "id", "name", "label", "scope", "type", "dangling")
+_PRUNE: Final = {"until": "moment", **_texts("label", "label!")}
 
 FILTERS: Final[Mapping[str, Mapping[str, str]]] = {
-    "ContainerList": {
-        "ancestor": "image",
-        "before": "ref",
-        "since": "ref",
-        "exited": "exit",
-        "expose": "port",
-        "publish": "port",
-        "health": "health",
-        "id": "pattern",
-        "name": "pattern",
-        "label": "s",
-        "network": "name",
-        "volume": "mount",
-        "status": "status",
-        "is-task": "flag",
-        "isolation": "s",
-    },
-    "ImageList": {
-        "dangling": "flag",
-        "label": "s",
-        "label!": "s",
-        "before": "image",
-        "since": "image",
-        "reference": "pattern",
-        "until": "moment",
-    },
+    "ContainerList": _texts(
+        *("ancestor", "before", "since", "network", "volume"),
+        *("exited", "expose", "publish", "health", "id", "name", "label", "status", "is-task", "isolation"),
+    ),
+    "ImageList": {"until": "moment", **_texts("dangling", "label", "label!", "before", "since", "reference")},
     "NetworkList": _NETWORKS,
     "NetworkListSlash": _NETWORKS,
-    "VolumeList": {"dangling": "flag", "driver": "s", "label": "s", "name": "pattern"},
-    "PluginList": {"capability": "s", "enabled": "flag"},
-    "SystemEvents": {**dict.fromkeys(_EVENT_TEXTS, "s"), "config": "s", "scope": "scope", "label": "s"},
-    "ImageSearch": {"is-official": "flag", "is-automated": "flag", "stars": "u"},
+    "VolumeList": _texts("dangling", "driver", "label", "name"),
+    "PluginList": _texts("capability", "enabled"),
+    "SystemEvents": _texts(
+        *("type", "event", "scope", "label", "container", "image", "volume", "network"),
+        *("plugin", "daemon", "node", "service", "secret", "config"),
+    ),
+    "ImageSearch": _texts("is-official", "is-automated", "stars"),
     "ContainerPrune": _PRUNE,
     "NetworkPrune": _PRUNE,
-    "ImagePrune": {**_PRUNE, "dangling": "flag"},
-    "VolumePrune": {"label": "s", "label!": "s", "all": "bool@42"},
-    "BuildPrune": {**dict.fromkeys(_CACHE_TEXTS, "s"), "until": "moment"},
+    "ImagePrune": {"dangling": "s", **_PRUNE},
+    "VolumePrune": {"all": "s@42", **_texts("label", "label!")},
+    "BuildPrune": {
+        "until": "moment",
+        **_texts("id", "parent", "type", "description", "inuse", "shared", "private", "label", "label!", "unused-for"),
+    },
 }

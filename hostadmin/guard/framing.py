@@ -21,6 +21,7 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{3,8}) ([\x21-\x7e]+) HTTP/(\d\.\d)\r\n")
 _FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":[^\r\n\x00-\x08\x0b-\x1f\x7f]*\r\n)*\r\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r\n")
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _CHUNK_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,8}")
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 WEBSOCKET_FIELDS: Final = ("sec-websocket-key", "sec-websocket-version")
@@ -155,7 +156,7 @@ def _body_length(values: dict[str, str], version: str) -> int | None:
         return None
     if length is None:
         return 0
-    if not re.fullmatch(r"[0-9]{1,15}", length):
+    if not _LENGTH.fullmatch(length):
         raise malformed("unacceptable Content-Length", close=True)
     return int(length)
 
@@ -179,11 +180,17 @@ def parse_response_head(raw: bytes, *, method: str) -> ResponseHead:
     keep_alive = "close" not in values.get("connection", "").lower() and raw.startswith(b"HTTP/1.1")
     if method == "HEAD" or status in (204, 304) or status < 200:  # RFC 9112 6.3
         return ResponseHead(status, fields, 0, chunked=False, keep_alive=keep_alive)
-    if values.get("transfer-encoding", "").lower() == "chunked":
+    if sum(name in ("content-length", "transfer-encoding") for name, _ in fields) > 1:
+        raise ValueError("an answer with two lengths")
+    coding, length = values.get("transfer-encoding"), values.get("content-length")
+    if coding is not None:
+        if coding.lower() != "chunked":
+            raise ValueError("an answer in an unknown coding")
         return ResponseHead(status, fields, None, chunked=True, keep_alive=keep_alive)
-    length = values.get("content-length")
     if length is None:
         return ResponseHead(status, fields, None, chunked=False, keep_alive=False)
+    if not _LENGTH.fullmatch(length):
+        raise ValueError("an answer with an unacceptable length")
     return ResponseHead(status, fields, int(length), chunked=False, keep_alive=keep_alive)
 
 

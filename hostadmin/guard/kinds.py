@@ -6,8 +6,12 @@ A kind is a function ``text -> value`` that raises ``ValueError`` with what the 
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from hostadmin.core.clock import now
+from hostadmin.core.gotime import parse_time
+from hostadmin.guard.refusal import malformed
 from hostadmin.guard.strictjson import dump_json, parse_json
 
 Kind = Callable[[str], Any]
@@ -51,6 +55,21 @@ def unix_time(text: str) -> str:
     if found is None:
         raise ValueError("must be Unix seconds, with a fraction of at most 9 digits")
     return f"{found[1]}.{(found[2] or '').ljust(9, '0')}"
+
+
+def moment(text: str) -> str:
+    """A time as Go programs read it, written as Unix seconds: durations and dates without a zone mean the host's clock.
+
+    Raises:
+        Refusal: in the engine's words.
+
+    """
+    try:
+        since_epoch = parse_time(text, now()) - datetime.fromtimestamp(0, UTC)
+    except ValueError as error:
+        raise malformed(str(error)) from None
+    seconds = max(since_epoch, timedelta(0))
+    return f"{seconds.days * 86400 + seconds.seconds}.{seconds.microseconds:06d}000"
 
 
 def plain(text: str) -> str:
@@ -106,7 +125,6 @@ def json_platform(text: str) -> str:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    # parameters
     "b": boolean,
     "i": integer(-INT32, INT32 - 1),
     "l": integer(-INT64, INT64 - 1),
@@ -117,7 +135,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "p": grammar(r"[A-Za-z0-9_.-]{1,64}(?:/[A-Za-z0-9_.-]{1,64}){0,2}", "must be os[/arch[/variant]]"),
     "j": json_platform,
     "ref": grammar(rf"/?{_NAME}", "must be a name or an id"),
-    "name": grammar(_NAME, "must be a name or an id"),
+    "image": grammar(r"[^\x00-\x20\x7f\\%]{1,512}", "must name an image"),
     "path": grammar(r"[^\x00-\x1f\x7f]{1,4096}", "must be a path without control characters"),
     "signal": grammar(r"[A-Za-z0-9+-]{1,16}", "must be a signal's name or number"),
     "tail": grammar(r"all|-?[0-9]{1,9}", "must be a number or all"),
@@ -126,16 +144,5 @@ KINDS: Final[Mapping[str, Kind]] = {
     "condition": words("not-running", "next-exit", "removed"),
     "scope": words("local", "global", "swarm"),
     "part": words("container", "image", "volume", "build-cache"),
-    # filter values
-    "flag": words("true", "false", "1", "0"),
-    "bool": words("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"),  # Go's strconv.ParseBool
-    "exit": integer(-INT32, INT32 - 1),
-    "status": words("created", "running", "paused", "restarting", "removing", "exited", "dead"),
-    "health": words("none", "starting", "healthy", "unhealthy"),
-    "port": grammar(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?", "must be a port or a range, with its protocol"),
-    "image": grammar(r"[^\x00-\x20\x7f\\%]{1,512}", "must name an image"),
-    "mount": grammar(r"[^\x00-\x1f\x7f]{1,4096}", "must be a volume or a path"),
-    "pattern": grammar(r"[^\x00-\x1f\x7f]{1,1024}", "must be a pattern of at most 1024 characters"),
-    "moment": grammar(r"[A-Za-z0-9:.+-]{1,64}", "must be a duration, a time or Unix seconds"),
-    "builtin": words("custom", "builtin"),
+    "moment": moment,
 }

@@ -179,3 +179,21 @@ def test_answers_of_the_engine():
     assert (raw.length, raw.chunked, raw.keep_alive) == (None, False, False)
     assert parse_response_head(head("HTTP/1.1 304 Not Modified"), method="POST").length == 0
     assert parse_response_head(head("HTTP/1.1 200 OK", "Content-Length: 9"), method="HEAD").length == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Content-Length: 5", "Content-Length: 5"),
+        ("Content-Length: 5", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: gzip, chunked",),
+        ("Content-Length: +5",),
+        ("Content-Length: 1_0",),
+        ("Content-Length: ",),
+        ("Content-Length : 5",),
+        ("X: a\rb",),
+    ],
+)
+def test_answers_are_read_as_strictly_as_requests(fields):
+    with pytest.raises(ValueError):
+        parse_response_head(head("HTTP/1.1 200 OK", *fields), method="GET")

@@ -193,6 +193,26 @@ def test_requests_that_are_sent_together_are_judged_one_by_one(database):
     assert {r.path for r in engine.requests} <= {"/version", "/volumes"}
 
 
+def test_a_refused_request_without_a_body_leaves_the_connection_usable(database):
+    """As on the engine; whoever sends a body to be refused before it is read begins a new connection."""
+
+    async def conversation(connect):
+        client = await connect()
+        for method, target, status in (
+            ("GET", "/v1.41/volumes?unknown=1", 400),
+            ("HEAD", "/v1.41/nothing", 404),
+            ("GET", "/v1.99/volumes", 400),
+            ("GET", "/v1.41/images/A/json", 400),
+            ("GET", "/v1.41/volumes", 200),
+        ):
+            assert (await client.call(method, target))[0] == status
+        client = await connect()
+        assert (await client.call("POST", "/v1.41/nothing", b"GET /v1.41/volumes HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 404
+        assert await client.ended()
+
+    assert [r.path for r in talk(database, conversation).requests] == ["/version", "/volumes"]
+
+
 def test_expect_is_answered_and_not_forwarded(database):
     async def conversation(connect):
         client = await connect()
