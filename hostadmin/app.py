@@ -13,6 +13,7 @@ from hostadmin.core.values import system_actor
 from hostadmin.engine.client import Engine
 from hostadmin.host import engine_socket
 from hostadmin.host.engine_socket import CLOSED, SocketState
+from hostadmin.objects.holdings import Holdings
 from hostadmin.objects.service import Objects
 from hostadmin.objects.watcher import Watcher
 from hostadmin.opening import load_profiles, open_database
@@ -39,6 +40,7 @@ class App:
     profiles: Profiles
     engine: Engine
     objects: Objects
+    holdings: Holdings
     users: Users
     restarts: Restarts
     cleanup: Cleanup
@@ -59,6 +61,7 @@ def build(settings: Settings) -> App:
     profiles = load_profiles(settings.policy)
     engine = Engine(settings.engine.socket)
     objects = Objects(database, journal, engine)
+    holdings = Holdings(database, engine, profiles, settings.guard.cgroup_parent)
     places = Places(settings.users.home_root, settings.users.shell, settings.users.uid_min, settings.users.uid_max, settings.guard.group)
     users = Users(database, journal, profiles, places, objects.remove_all_of)
     restarts = Restarts(database, journal, engine, profiles)
@@ -75,7 +78,7 @@ def build(settings: Settings) -> App:
         cleanup_cron=settings.upkeep.cleanup,
     )
     closer = SocketCloser(settings, database, journal)
-    return App(settings, database, journal, profiles, engine, objects, users, restarts, cleanup, watcher, scheduler, closer)
+    return App(settings, database, journal, profiles, engine, objects, holdings, users, restarts, cleanup, watcher, scheduler, closer)
 
 
 class SocketCloser:

@@ -20,7 +20,7 @@ class Permission(Enum):
 
 _ROWS: Final[Mapping[Permission, str]] = {
     Permission.ANYBODY: "health.live health.ready",
-    Permission.SELF: "me.whoami me.objects",
+    Permission.SELF: "me.whoami me.quota me.objects",
     Permission.ADMIN: """
         user.list user.add user.show user.set user.expire user.lock user.unlock user.passwd user.remove
         access.list access.grant access.revoke

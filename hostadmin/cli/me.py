@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hostadmin.cli.objects import KINDS, _print_list
-from hostadmin.cli.output import pairs, show_json
+from hostadmin.cli.output import pairs, show_json, size, table
 from hostadmin.cli.users import JSON
 
 
@@ -31,6 +31,34 @@ def whoami(context: Any, as_json: bool) -> None:
             ("restart policies", profile["restart_policies"]),
             ("host ports", f"{profile['ports'][0]}-{profile['ports'][1]}"),
         ]
+    )
+    print()
+    show_quotas(view["quotas"])
+
+
+@me.command()
+@JSON
+@click.pass_obj
+def quota(context: Any, as_json: bool) -> None:
+    """Show how much of the host you hold, against what your profile allows."""
+    view = context.api.call("GET", "me", "quota")
+    if as_json:
+        show_json(view)
+        return
+    show_quotas(view["quotas"])
+    ports = view["ports"]
+    print(f"\nprofile {view['profile']}; your host ports: {f'{ports[0]}-{ports[1]}' if ports else 'a block, allotted with the first one'}")
+
+
+def show_quotas(rows: list[dict[str, Any]]) -> None:
+    """Print use against limits."""
+
+    def amount(row: dict[str, Any], key: str) -> str:
+        return size(row[key]) if row["unit"] else str(row[key])
+
+    table(
+        ("quota", "used", "limit", "what frees some"),
+        ([r["name"], amount(r, "used"), amount(r, "limit") if r["limit"] else "no limit", r["frees"]] for r in rows),
     )
 
 

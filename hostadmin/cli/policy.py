@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from hostadmin.cli.me import show_quotas
 from hostadmin.cli.output import pairs, show_json, table
 from hostadmin.cli.users import JSON
 
@@ -39,8 +40,12 @@ def show(context: Any, login: str | None, as_json: bool) -> None:
         view = next(i for i in context.api.call("GET", "policies")["items"] if i["default"])
     if as_json:
         show_json(view)
-    else:
-        pairs(view.items())
+        return
+    use = view.pop("use", None)
+    pairs(view.items())
+    if use:
+        print()
+        show_quotas(use["quotas"])
 
 
 @policy.command()

@@ -79,6 +79,7 @@ class Guard:
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
         self.pending: Counter[tuple[str, str]] = Counter()  # (owner, quota) → what is being made now
+        self.uploading: Counter[str] = Counter()  # owner → bytes of the uploads that are under way
         self.parents = Parents(cgroup_parent, lambda user: limits_of(self.profiles.get_or_default(user.profile)))
         self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
         self.volume_sizes = VolumeSizes()

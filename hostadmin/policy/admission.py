@@ -141,7 +141,7 @@ def _namespaces(host: dict[str, Any], profile: Profile) -> list[str]:
     return found
 
 
-def _names(host: dict[str, Any], profile: Profile) -> list[str]:
+def review_names(host: dict[str, Any], profile: Profile) -> list[str]:
     """Text that the engine writes into a container's hosts and resolv.conf."""
     found = [f"Dns {text!r}: no IP address" for text in host.get("Dns", []) if not _is_address(text)]
     found += [f"DnsSearch {text[:64]!r}: no domain" for text in host.get("DnsSearch", []) if not _SEARCH.fullmatch(text)]
@@ -162,7 +162,8 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _cpusets(host: dict[str, Any], _profile: Profile) -> list[str]:
+def review_cpusets(host: dict[str, Any], _profile: Profile) -> list[str]:
+    """Return the CPU and memory sets of a HostConfig that are none (cpuset(7), list format)."""
     return [f"{m} {host[m][:64]!r}: numbers and ranges" for m in ("CpusetCpus", "CpusetMems") if not _CPUS.fullmatch(host.get(m, ""))]
 
 
@@ -174,8 +175,8 @@ HOST_REVIEWS: Final[tuple[Callable[[dict[str, Any], Profile], list[str]], ...]] 
     _capabilities,
     _security,
     _namespaces,
-    _names,
-    _cpusets,
+    review_names,
+    review_cpusets,
     _sysctls,
     _links,
 )

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from hostadmin.policy.profiles import Profile
-from hostadmin.policy.resources import lowest
+from hostadmin.policy.resources import SHM_LIMIT, lowest
 
 TMPFS_OPTIONS: Final = frozenset({"size", "mode", "uid", "gid", "nr_inodes"})
 TMPFS_FLAGS: Final = frozenset({"ro", "rw", "noexec", "exec", "nosuid", "nodev"})
 BIND_OPTIONS: Final = frozenset({"", "ro", "rw", "nocopy", "consistent", "cached", "delegated", "default", "private", "rprivate"})
 TYPES: Final = ("volume", "tmpfs", "image")
-SHM_LIMIT: Final = 1 << 30
 UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 HOST_PATH: Final = (
     "host path {path!r}: directories of the host cannot be mounted; use a named volume (-v NAME:{target}) or copy with `docker cp`"

@@ -34,6 +34,9 @@ QUOTAS: Final = (
     Quota("published_ports", "", "remove a container that publishes ports with `docker rm`"),
     Quota("image_bytes", "bytes", "remove one with `docker rmi`"),
 )
+KERNEL: Final = ("memory_total_bytes", "pids_total")
+"""What the kernel keeps, of all containers of one person together."""
+FREES_KERNEL: Final = "stop a container with `docker stop`"
 BY_NAME: Final[Mapping[str, Quota]] = {quota.name: quota for quota in QUOTAS}
 
 
@@ -94,7 +97,8 @@ def new_unnamed_volumes(body: dict[str, Any], image: dict[str, Any]) -> int:
 
 def show_use(used: Mapping[str, int], profile: Profile) -> list[dict[str, Any]]:
     """Return use against limits, one row a quota, for people and JSON; a limit of 0 is none."""
+    rows = [*QUOTAS, *(Quota(name, "bytes" if "bytes" in name else "", FREES_KERNEL) for name in KERNEL)]
     return [
-        {"name": q.name, "used": used.get(q.name, 0), "limit": int(getattr(profile, q.name)), "unit": q.unit, "frees": q.frees}
-        for q in QUOTAS
+        {"name": row.name, "used": used.get(row.name, 0), "limit": int(getattr(profile, row.name)), "unit": row.unit, "frees": row.frees}
+        for row in rows
     ]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from hostadmin.policy.profiles import Profile
 from hostadmin.policy.restarts import RestartPolicy, default_restart, find_restart_violation
 
+SHM_LIMIT: Final = 1 << 30
 BILLION: Final = 1_000_000_000
 CPU_PERIOD: Final = 100_000  # microseconds; the kernel's own
 ULIMITS: Final[dict[str, int]] = {  # name → highest value, 0 = any; -1 (unlimited) counts as above every number
@@ -24,6 +25,13 @@ ULIMITS: Final[dict[str, int]] = {  # name → highest value, 0 = any; -1 (unlim
 }
 MEMORY_MEMBERS: Final = ("Memory", "MemorySwap", "MemoryReservation")
 CPU_MEMBERS: Final = ("NanoCpus", "CpuQuota", "CpuPeriod")
+BUILD_RESOURCES: Final = {
+    "memory": "Memory",
+    "memswap": "MemorySwap",
+    "cpuperiod": "CpuPeriod",
+    "cpuquota": "CpuQuota",
+    "shmsize": "ShmSize",
+}
 WEIGHT_LOWEST: Final = 10  # BlkioWeight
 
 
@@ -61,6 +69,24 @@ def admit_update(body: dict[str, Any], stored: dict[str, Any], profile: Profile)
     if any(body.get(member) for member in CPU_MEMBERS):
         found += _cpus(effective, profile)
     return found + _others(body)
+
+
+def admit_build(asked: dict[str, int], profile: Profile) -> list[str]:
+    """Set the profile's defaults in the resource parameters of a build and return what they violate.
+
+    Args:
+        asked: parameter of ``ImageBuild`` → number, 0 where nothing is said; changed.
+        profile: whose numbers hold.
+
+    """
+    if profile.memory_bytes and not asked["memory"]:
+        asked["memory"] = profile.memory_bytes
+    if profile.cpus and not asked["cpuquota"]:
+        asked["cpuquota"] = int(profile.cpus * (asked["cpuperiod"] or CPU_PERIOD))
+    host = {member: asked[name] for name, member in BUILD_RESOURCES.items()}
+    most = int(lowest(SHM_LIMIT, profile.memory_bytes))
+    shm = [f"ShmSize {host['ShmSize']}: at most {most} bytes"] if host["ShmSize"] > most else []
+    return _memory(host, profile) + _cpus(host, profile) + shm
 
 
 def _restart(host: dict[str, Any], profile: Profile) -> list[str]:

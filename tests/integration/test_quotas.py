@@ -1,7 +1,10 @@
 """Quotas on the real engine: each is reached, refused with used and limit, freed, and works again."""
 
+import json
 import os
+import pwd
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +168,121 @@ def test_the_kernel_keeps_the_sum(room: Room) -> None:
     assert room.dev.ok("exec", "devq0", "echo", "works on") == "works on"
     room.ashu.ok("rm", "-f", "ashuq0")
     assert room.ashu.ok("run", "--rm", "alpine", "echo", "again") == "again"
+
+
+def test_a_build_lies_in_the_group_and_keeps_to_the_profile(room: Room) -> None:
+    """What a build step sees of its control group is its owner's; resources beyond the profile are refused."""
+    shown = room.ashu.ok(
+        "build", "--no-cache", "-t", "ashubuilt:v1", "-", stdin="FROM alpine\nRUN cat /proc/self/cgroup\nRUN sleep 3 || true\n"
+    )
+    room.ashu.ok("rmi", "ashubuilt:v1")
+    assert "Successfully built" in shown
+    process = room.ashu.start("build", "--no-cache", "-")
+    assert process.stdin is not None
+    process.stdin.write(b"FROM alpine\nRUN sleep 30\n")
+    process.stdin.close()
+    uid = pwd.getpwnam("ashu").pw_uid
+    building = until("the step runs", lambda: [c for c in room.engine.eye.get("/containers/json") if "sleep 30" in c["Command"]], 40)
+    assert room.engine.eye.container(building[0]["Id"])["HostConfig"]["CgroupParent"].endswith(f"/hostadmin/u{uid}")
+    room.engine.eye.call("POST", f"/containers/{building[0]['Id']}/kill")
+    process.wait(30)
+    done = room.ashu.docker("build", "--memory", "1g", "-", stdin="FROM alpine\nRUN true\n")
+    assert done.returncode != 0
+    assert "Memory 1073741824: profile 'student' allows at most 67108864 bytes" in done.stderr
+
+
+def test_uploads_are_counted_also_when_they_are_packed(room: Room) -> None:
+
+    def refusals() -> int:
+        return int(room.hostadmin.rows("select count(*) from audit_records where rule = 'quota' and detail like '%upload_bytes%'")[0][0])
+
+    room.ashu.ok("create", "--name", "ashuq0", "alpine")
+    Path("/mnt/big").mkdir(exist_ok=True)
+    (Path("/mnt/big") / "zeros").write_bytes(bytes(6 << 20))
+    (Path("/mnt/big") / "Dockerfile").write_text("FROM alpine\nCOPY zeros /z\n")
+    refused(room.ashu, "cp", "/mnt/big/zeros", "ashuq0:/z")  # its own text may be that of a pipe that broke
+    assert refusals() == 1
+    packed = subprocess.run(["tar", "-C", "/mnt/big", "-cz", "."], capture_output=True, check=True).stdout
+    assert len(packed) < 1 << 20
+    answer = room.ashu.raw("POST", f"{API}/build?t=ashuz", packed)
+    assert not answer or b"upload_bytes" in answer, answer[:300]
+    assert refusals() == 2
+    assert "ashuz:latest" not in room.engine.eye.tags()
+    (Path("/mnt/big") / "zeros").write_bytes(bytes(2 << 20))
+    room.ashu.ok("cp", "/mnt/big/zeros", "ashuq0:/z")
+    room.ashu.ok("cp", "/mnt/big/zeros", "ashuq0:/y")
+
+
+def test_images_are_measured_and_a_changed_profile_holds(room: Room) -> None:
+    """Own layers count, the host's do not; numbers follow the file without a restart, in the kernel too."""
+    dockerfile = "FROM alpine\nRUN dd if=/dev/zero of=/z bs=1M count=3\n"
+    room.ashu.ok("build", "-t", "ashubig:v1", "-", stdin=dockerfile)
+    room.ashu.ok("tag", "alpine", "ashualpine:v1")
+    used = {q["name"]: q for q in room.hostadmin.ask("policy", "show", "ashu")["use"]["quotas"]}
+    assert 3 << 20 <= used["image_bytes"]["used"] < 4 << 20
+    guard, service = room.hostadmin.part("guard"), room.hostadmin.part("service")
+    group = f"{os.environ['DHOST_CGROUP']}/hostadmin/u{pwd.getpwnam('ashu').pw_uid}"
+    write_profiles(room.file, SMALL | {"image_bytes": 2_000_000, "pids_total": 77})
+    until("the kernel knows", lambda: number(group, "pids", "pids.max") == 77)
+    container = room.ashu.ok("create", "alpine")
+    text = until("the guard knows", lambda: room.ashu.docker("commit", container, "ashuc:v1").stderr, 5)
+    assert re.search(r"image_bytes: 31\d{5} of 2000000 bytes used; remove one with `docker rmi`; for example [0-9a-f]{12}", text)
+    room.file.write_text("[student]\n")
+    until("the service says so", lambda: "stay in force" in room.hostadmin.log.read_text())
+    room.ashu.ok("rmi", "ashubig:v1")
+    room.clear()
+    room.ashu.ok("commit", room.ashu.ok("create", "alpine"), "ashuc:v1")
+    room.ashu.ok("rmi", "ashuc:v1", "ashualpine:v1")
+    write_profiles(room.file, SMALL)
+    until("the kernel knows again", lambda: number(group, "pids", "pids.max") == 60)
+    assert (guard, service) == (room.hostadmin.part("guard"), room.hostadmin.part("service")), "nothing was restarted"
+
+
+def test_everybody_sees_use_against_limits(room: Room) -> None:
+    room.ashu.ok("create", "--name", "ashuq0", "-p", "80", "alpine")
+    answer = Student("ashu", socket="/run/hostadmin/api.sock").raw("GET", "/api/v1/me/quota")
+    view = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+    rows = {row["name"]: (row["used"], row["limit"]) for row in view["quotas"]}
+    assert rows["containers"] == (1, 4)
+    assert rows["published_ports"] == (1, 3)
+    assert 20000 <= view["ports"][0] == view["ports"][1] - 3
+    assert room.hostadmin.run("me", "quota").returncode == 0
+    admin = room.hostadmin.run("policy", "show", "ashu").stdout
+    assert re.search(r"containers +1 +4", admin)
+
+
+def test_a_stored_port_is_judged_again_at_each_start(room: Room) -> None:
+    """What was created under other rules, or given to somebody, starts only if it would be admitted now (R8)."""
+    room.ashu.ok("create", "--name", "ashuq0", "-p", "80", "alpine", "sleep", "1000")
+    room.ashu.ok("start", "ashuq0")
+    body = {"Image": "alpine", "Cmd": ["sleep", "1000"], "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8088"}]}}}
+    status, _ = room.engine.eye.call("POST", "/containers/create?name=ashugift", body)
+    assert status == 201
+    until("it can be given", lambda: room.hostadmin.run("owner", "set", "container", "ashugift", "ashu").returncode == 0)
+    assert "host port 8088" in refused(room.ashu, "start", "ashugift")
+    assert not room.engine.eye.container("ashugift")["State"]["Running"]
+
+
+def test_an_image_cannot_ask_for_what_a_request_cannot(room: Room) -> None:
+    """The image's part of a container is judged as well: a health check every millisecond is none that is started."""
+    for name, pause, code in (("ashufast", "1ms", 125), ("ashuslow", "5s", 0)):
+        text = f"FROM alpine\nHEALTHCHECK --interval={pause} CMD true\n"
+        room.ashu.ok("build", "-t", f"{name}:v1", "-", stdin=text)
+        done = room.ashu.docker("run", "--rm", "--name", name, f"{name}:v1", "true")
+        assert done.returncode == code, done.stderr
+        assert name not in room.engine.eye.containers().values()
+        room.ashu.ok("rmi", f"{name}:v1")
+
+
+def test_logs_are_bounded(room: Room) -> None:
+    room.ashu.ok("create", "--name", "ashuq0", "alpine")
+    room.ashu.ok("create", "--name", "ashuq1", "--log-opt", "max-size=100k", "--log-opt", "max-file=3", "alpine")
+    logs = [room.engine.eye.container(n)["HostConfig"]["LogConfig"] for n in ("ashuq0", "ashuq1")]
+    assert logs[0] == {"Type": "json-file", "Config": {"max-size": "500000", "max-file": "2"}}
+    assert logs[1] == {"Type": "json-file", "Config": {"max-size": "100000", "max-file": "3"}}
+    assert "at most 1000000 bytes" in refused(room.ashu, "create", "--log-opt", "max-size=10m", "alpine")
+    text = refused(room.ashu, "create", "--privileged", "--pid", "host", "-v", "/etc:/e", "--log-driver", "syslog", "alpine")
+    assert all(part in text for part in ("Privileged", "PidMode", "host path", "log driver")), text
 
 
 def group_of(room: Room, name: str) -> str:

@@ -28,7 +28,16 @@ def whoami(actor: Caller, app: Services) -> dict[str, Any]:
         "state": str(user.state) if user else "unmanaged",
         "expires": user.expires.isoformat() if user and user.expires else None,
         "profile": profile.as_dict(),
+        "quotas": app.holdings.show(user)["quotas"],
     }
+
+
+@router.get("/me/quota", operation_id="me.quota")
+def quota(actor: Caller, app: Services) -> dict[str, Any]:
+    """Say how much of the host one holds, against what the profile allows."""
+    with app.database.read() as tx:
+        user = users.find_login(tx, actor.login or "")
+    return dict(app.holdings.show(user))
 
 
 @router.get("/me/{kind}", operation_id="me.objects")

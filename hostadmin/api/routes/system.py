@@ -76,12 +76,12 @@ def list_policies(_actor: Caller, app: Services) -> dict[str, Any]:
 
 @router.get("/policies/of/{login}", operation_id="policy.show")
 def show_policy(login: str, _actor: Caller, app: Services) -> dict[str, Any]:
-    """Show the profile that holds for an account."""
+    """Show the profile that holds for an account, and how much of the host they hold."""
     with app.database.read() as tx:
         user = users.find_login(tx, login)
     if user is None:
         raise NotFound(f"There is no account {login!r} in the ledger; see `hostadmin user list`.", key="user-not-found")
-    return {"login": login, **app.profiles.get_or_default(user.profile).as_dict()}
+    return {"login": login, **app.profiles.get_or_default(user.profile).as_dict(), "use": app.holdings.show(user)}
 
 
 @bare.get("/healthz", operation_id="health.live")

@@ -8,7 +8,7 @@ from hostadmin.guard import bodies, headers
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.routes import BUILDKIT
-from hostadmin.guard.rules import containers, registries, resolve, tags
+from hostadmin.guard.rules import containers, quotas, registries, resolve, tags
 from hostadmin.guard.rules.context import BuildContext, named_in
 from hostadmin.guard.rules.images import tags_of, target
 from hostadmin.guard.rules.incoming import Arrival
@@ -19,7 +19,7 @@ from hostadmin.guard.schema import Schema, items, mapping, nullable, record, tex
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.policy import admission
 from hostadmin.policy.registries import registry_of
-from hostadmin.policy.resources import review_ulimits
+from hostadmin.policy.resources import BUILD_RESOURCES, admit_build, review_ulimits
 
 NEUTRAL_ONLY: Final = ("remote", "squash", "isolation", "securityopt", "outputs", "session", "cgroupparent")
 PASSED: Final = (
@@ -27,14 +27,9 @@ PASSED: Final = (
     "target",
     "q",
     "platform",
-    "memory",
-    "memswap",
     "cpushares",
-    "cpuperiod",
-    "cpuquota",
     "cpusetcpus",
     "cpusetmems",
-    "shmsize",
     "extrahosts",
 )
 DENIED: Final = "pull access denied for {}, repository does not exist or may require 'docker login'"
@@ -154,11 +149,18 @@ async def _query(x: Exchange, wanted: list[str]) -> list[tuple[str, str]]:
     violations = admission.find_reserved_labels({k: v or "" for k, v in labels.items()})
     ulimits = _ulimits(x)
     violations += review_ulimits(ulimits)
+    asked = {name: x.query.number(name) for name in BUILD_RESOURCES}
+    texts = {"ExtraHosts": x.query.texts("extrahosts"), "CpusetCpus": x.query.text("cpusetcpus"), "CpusetMems": x.query.text("cpusetmems")}
+    profile = quotas.profile_of(x)
+    violations += admit_build(asked, profile) + admission.review_names(texts, profile) + admission.review_cpusets(texts, profile)
     if violations:
         raise containers.refusal_of(x, "build this image", violations)
     query = [("t", name) for name in wanted]
     query += x.query.pairs(*PASSED)
     query += [("rm", "1"), ("forcerm", "1"), ("version", "1")]
+    query += [(name, str(asked[name])) for name in BUILD_RESOURCES if asked[name]]
+    if parent := await quotas.cgroup_parent(x):
+        query.append(("cgroupparent", parent))
     for name, value in (("buildargs", _json_map(x, "buildargs")), ("labels", labels), ("ulimits", ulimits)):
         if value:
             query.append((name, dump_json(value).decode("ascii")))

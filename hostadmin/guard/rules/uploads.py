@@ -56,12 +56,28 @@ KINDS: Final[dict[bytes, Callable[[], Any]]] = {
 
 
 async def read(x: Exchange) -> AsyncIterator[bytes]:
-    """Yield a caller's tar without its compression (gzip, bzip2, xz; several streams after one another).
+    """Yield a caller's tar without its compression, counted together with all else that they upload now.
 
     Raises:
         TarRefused: compressed in another way, twice, or cut off.
+        Refusal: 413, it is more than the profile's ``upload_bytes``.
 
     """
+    profile, owner, uploading, sent = x.caller.profile, x.caller.owner, x.guard.uploading, 0
+    try:
+        async for data in _plain(x):
+            sent += len(data)
+            uploading[owner] += len(data)
+            if profile is not None and 0 < profile.upload_bytes < uploading[owner]:
+                text = f"profile {profile.name!r} allows {profile.upload_bytes} bytes at the same time (unpacked); send less, or one after the other"
+                raise Refusal(413, f"hostadmin: upload_bytes: too much is sent: {text}", "quota")
+            yield data
+    finally:
+        uploading[owner] -= sent
+
+
+async def _plain(x: Exchange) -> AsyncIterator[bytes]:
+    """Take off gzip, bzip2, xz; several streams after one another."""
     source = x.read_stream()
     first = b""
     async for data in source:
