@@ -66,7 +66,7 @@ def test_every_endpoint_has_a_permission():
 
 def test_what_is_not_for_the_administrator_only():
     """Whoever adds to this opens something to every student: said twice on purpose."""
-    assert set(PERMISSIONS) - ADMIN_ONLY == {"health.live", "health.ready", "me.whoami", "me.objects"}
+    assert set(PERMISSIONS) - ADMIN_ONLY == {"health.live", "health.ready", "me.whoami", "me.quota", "me.objects"}
 
 
 def test_an_endpoint_that_is_not_in_the_table_is_for_nobody():
@@ -76,7 +76,7 @@ def test_an_endpoint_that_is_not_in_the_table_is_for_nobody():
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:hostadmin:not-admin")
 
 
-@pytest.mark.parametrize("path", ["/api/v1/me", "/api/v1/me/containers"])
+@pytest.mark.parametrize("path", ["/api/v1/me", "/api/v1/me/quota", "/api/v1/me/containers"])
 @pytest.mark.parametrize(
     "peer", [Peer(5, 0, 0, Place.CONTAINER, container="a" * 64), Peer(5, 1, 1, Place.NAMESPACE), Peer(5, 4242424, 1, Place.HOST)]
 )

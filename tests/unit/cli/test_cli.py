@@ -50,6 +50,10 @@ RECORD = {
     "object_name": "ashu", "object_id": None, "decision": "allow", "status": None, "rule": None, "detail": {},
 }  # fmt: skip
 FINDING = {"name": "c1", "owner": "ashu", "finding": "corrected", "found": "always", "applied": "no", "at": "t", "reason": "r"}
+QUOTAS = [
+    {"name": "containers", "used": 3, "limit": 50, "unit": "", "frees": "remove one"},
+    {"name": "image_bytes", "used": 3000000, "limit": 0, "unit": "bytes", "frees": "remove one"},
+]
 ME = {"login": "ashu", "uid": 2000, "docker": True, "state": "active", "expires": None, "profile": PROFILE}
 
 
@@ -86,7 +90,7 @@ CALLS = {
     "owner set volume v1 -": [("PUT", "/volumes/v1/owner", {"login": None}, OBJECT)],
     "policy list": [("GET", "/policies", None, page(PROFILE))],
     "policy show": [("GET", "/policies", None, page(PROFILE))],
-    "policy show ashu": [("GET", "/policies/of/ashu", None, PROFILE)],
+    "policy show ashu": [("GET", "/policies/of/ashu", None, PROFILE | {"use": {"quotas": QUOTAS}})],
     "restart list": [("GET", "/restarts", None, page(FINDING))],
     "restart release c1": [("POST", "/restarts/c1/release", None, {"released": 1})],
     "cleanup plan": [("POST", "/cleanup/stopped-containers/plan", None, PLAN)],
@@ -100,7 +104,8 @@ CALLS = {
     "job history resync": [("GET", "/jobs/history?name=resync", None, page(RUN))],
     "audit list --actor ashu --decision deny": [("GET", "/audit?actor=ashu&decision=deny&limit=100", None, page(RECORD))],
     "audit show 9": [("GET", "/audit/9", None, RECORD)],
-    "me whoami": [("GET", "/me", None, ME)],
+    "me whoami": [("GET", "/me", None, ME | {"quotas": QUOTAS})],
+    "me quota": [("GET", "/me/quota", None, {"profile": "student", "quotas": QUOTAS, "ports": [20000, 20003]})],
 }
 for _kind in ("container", "network", "volume", "image"):
     CALLS |= {
