@@ -140,7 +140,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "signal": grammar(r"[A-Za-z0-9+-]{1,16}", "must be a signal's name or number"),
     "tail": grammar(r"all|-?[0-9]{1,9}", "must be a number or all"),
     "keys": grammar(r"[A-Za-z0-9@^\[\],_\\ -]{1,64}", "must be keys like ctrl-p,ctrl-q"),
-    "ps": grammar(r"[A-Za-z0-9 ,=_-]{1,64}", "may hold letters, digits, '-', ',' and '=' only"),
+    "ps": grammar(r"[A-Za-z0-9 ,_-]{1,64}", "may hold letters, digits, '-' and ',' only"),  # with "=" a column can pose as PID
     "condition": words("not-running", "next-exit", "removed"),
     "scope": words("local", "global", "swarm"),
     "part": words("container", "image", "volume", "build-cache"),
