@@ -132,6 +132,10 @@ class Ledger:
         """Return the ids of the images that an account holds."""
         return self._cached("images", ("held", owner), lambda tx: images.held_by(tx, owner))
 
+    def held_alone(self, owner: str) -> set[str]:
+        """Return the ids of the images that an account holds and nobody else does."""
+        return self._cached("images", ("alone", owner), lambda tx: images.held_alone(tx, owner))
+
     def holders(self, image_id: str) -> set[str]:
         """Return the account ids that hold an image."""
         return self._cached("images", ("holders", image_id), lambda tx: images.holders(tx, image_id))

@@ -1,6 +1,6 @@
 """Who holds which image, and whose each tag is. An image is shared data; a tag is an owned reference."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from hostadmin.core.clock import timestamp
@@ -72,6 +72,12 @@ def held_by(tx: Tx, user_id: str) -> set[str]:
     """Return the ids of all images that an account holds."""
     query = select(image_holders.c.image_id).where(image_holders.c.user_id == user_id)
     return {image for (image,) in tx.execute(query)}
+
+
+def held_alone(tx: Tx, user_id: str) -> set[str]:
+    """Return the ids of all images that an account holds and nobody else does."""
+    query = select(image_holders.c.image_id).group_by(image_holders.c.image_id)
+    return {image for (image,) in tx.execute(query.having(func.count() == 1, func.max(image_holders.c.user_id) == user_id))}
 
 
 def newest_held(tx: Tx, user_id: str, limit: int) -> list[str]:

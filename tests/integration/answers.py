@@ -26,13 +26,14 @@ def get(student: Student, target: str) -> Any:
 
 
 def get_many(student: Student, targets: list[str]) -> list[tuple[int, Any]]:
-    """Make many GETs over few connections; return status and value of each."""
+    """Make many GETs over few connections (the guard may end one after an error); return status and value of each."""
     answers: list[tuple[int, Any]] = []
-    for start in range(0, len(targets), BATCH):
-        batch = targets[start : start + BATCH]
+    while len(answers) < len(targets):
+        batch = targets[len(answers) : len(answers) + BATCH]
         lines = [f"GET {t} HTTP/1.1\r\nHost: docker\r\n" for t in batch]
-        answers += _split(student.send(("\r\n".join(lines) + "Connection: close\r\n\r\n").encode()))
-    assert len(answers) == len(targets)
+        found = _split(student.send(("\r\n".join(lines) + "Connection: close\r\n\r\n").encode()))
+        assert found, batch[0]
+        answers += found
     return answers
 
 

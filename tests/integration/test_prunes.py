@@ -14,6 +14,7 @@ from tests.integration.stage import Engine, Hostadmin, make_stage
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 API = "/v1.41"
+NONE = ["<none>:<none>"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Room:
     dev: Student
 
 
-def litter(student: Student) -> None:
+def litter(student: Student, *, images: bool = True) -> None:
     """Leave everything that a prune takes, and next to it what it does not."""
     me = student.login
     student.ok("run", "--name", f"{me}done", "alpine", "dd", "if=/dev/zero", "of=/x", "bs=1k", "count=100")
     student.ok("run", "-d", "--name", f"{me}runs", "-v", f"{me}used:/data", "--network", f"{me}net", "alpine", "sleep", "1000")
     student.ok("volume", "create", f"{me}spare")
     student.ok("network", "create", f"{me}free")
-    for step in ("first", "second"):  # the first one loses its tag
+    for step in ("first", "second") if images else ():  # the first one loses its tag
         student.ok(
             "build", "-t", f"{me}img:v1", "-", stdin=f"FROM alpine\nRUN dd if=/dev/zero of=/x bs=1k count=100; echo {me}{step} >/y\n"
         )
@@ -78,7 +79,7 @@ def kept(room: Room) -> Iterator[None]:
     """Whatever a test prunes: everything of dev's and of the host's is there afterwards."""
     DEVS.update(i["Id"] for i in get(room.dev, f"{API}/images/json?all=1"))
     before = others(room.engine)
-    assert before["untagged of dev"] - {i["Id"] for i in room.engine.eye.get("/images/json") if i["RepoTags"] != ["<none>:<none>"]}
+    assert before["untagged of dev"] - {i["Id"] for i in room.engine.eye.get("/images/json") if (i["RepoTags"] or NONE) != NONE}
     yield
     assert others(room.engine) == before
 
@@ -109,6 +110,19 @@ def littered(room: Room) -> Iterator[Student]:
     sweep(room)
 
 
+@pytest.fixture
+def light(room: Room) -> Iterator[Student]:
+    """Ashu with litter, without images."""
+    litter(room.ashu, images=False)
+    yield room.ashu
+    sweep(room)
+
+
+def prunes_named_volumes(student: Student) -> bool:
+    """Tell whether ``volume prune`` means named volumes too: what the CLI and the engine agree on is older than 1.42."""
+    return student.ok("version", "--format", "{{.Client.APIVersion}}") == "1.41"
+
+
 def prune(student: Student, what: str, version: str = "1.41", **filters: Any) -> tuple[int, Any]:
     """Make one prune by the API."""
     text = quote(json.dumps({k.replace("_not", "!"): v for k, v in filters.items()}))
@@ -121,7 +135,8 @@ def test_system_prune_takes_all_of_ones_own_that_is_not_in_use(room: Room, litte
     ashu = Student("ashu", cli=cli)
     before = room.engine.eye.get(f"{API}/system/df")["LayersSize"]
     said = ashu.ok("system", "prune", "-a", "-f", "--volumes")
-    assert names(room.engine) == {"containers": {"ashuruns"}, "networks": {"ashunet"}, "volumes": {"ashuused"}, "tags": set()}
+    named = set() if prunes_named_volumes(ashu) else {"ashuspare"}
+    assert names(room.engine) == {"containers": {"ashuruns"}, "networks": {"ashunet"}, "volumes": {"ashuused", *named}, "tags": set()}
     assert "ashufree" in said
     assert "untagged: ashuimg:v1" in said
     assert "Total reclaimed space: 0B" not in said
@@ -137,7 +152,7 @@ def test_each_prune_takes_its_own_kind(room: Room, littered: Student, cli: str) 
     assert names(room.engine) == everything | {"containers": {"ashuruns"}}
     assert "ashufree" in ashu.ok("network", "prune", "-f")
     assert names(room.engine)["networks"] == {"ashunet"}
-    assert "ashuspare" in ashu.ok("volume", "prune", "-f")
+    assert "ashuspare" in ashu.ok("volume", "prune", "-f", *([] if prunes_named_volumes(ashu) else ["-a"]))
     assert names(room.engine)["volumes"] == {"ashuused"}
     assert "deleted: sha256:" in ashu.ok("image", "prune", "-f")
     assert names(room.engine)["tags"] == {"ashuimg:v1"}
@@ -145,15 +160,15 @@ def test_each_prune_takes_its_own_kind(room: Room, littered: Student, cli: str) 
     assert ashu.ok("builder", "prune", "-f").endswith("0B")  # the cache is everybody's: there is nothing of one's own in it
 
 
-def test_the_answers_have_the_engines_shape_and_each_removal_is_recorded(room: Room, littered: Student) -> None:
-    assert prune(littered, "containers", until=["24h"]) == (200, {"ContainersDeleted": None, "SpaceReclaimed": 0})
-    assert prune(littered, "networks", until=["24h"]) == (200, {"NetworksDeleted": None})
-    assert prune(littered, "volumes", label=["nobody"]) == (200, {"VolumesDeleted": [], "SpaceReclaimed": 0})
-    assert prune(littered, "images", until=["24h"]) == (200, {"ImagesDeleted": None, "SpaceReclaimed": 0})
-    assert prune(littered, "build") == (200, {"CachesDeleted": None, "SpaceReclaimed": 0})
-    assert prune(littered, "containers", name=["x"]) == (400, {"message": "Invalid filter 'name'"})
+def test_the_answers_have_the_engines_shape_and_each_removal_is_recorded(room: Room, light: Student) -> None:
+    assert prune(light, "containers", until=["24h"]) == (200, {"ContainersDeleted": None, "SpaceReclaimed": 0})
+    assert prune(light, "networks", until=["24h"]) == (200, {"NetworksDeleted": None})
+    assert prune(light, "volumes", label=["nobody"]) == (200, {"VolumesDeleted": [], "SpaceReclaimed": 0})
+    assert prune(light, "images", until=["24h"]) == (200, {"ImagesDeleted": None, "SpaceReclaimed": 0})
+    assert prune(light, "build") == (200, {"CachesDeleted": None, "SpaceReclaimed": 0})
+    assert prune(light, "containers", name=["x"]) == (400, {"message": "Invalid filter 'name'"})
     done = [r for r, n in room.engine.eye.containers().items() if n == "ashudone"]
-    assert prune(littered, "containers") == (200, {"ContainersDeleted": done, "SpaceReclaimed": 102400})
+    assert prune(light, "containers") == (200, {"ContainersDeleted": done, "SpaceReclaimed": 102400})
     rows = room.hostadmin.rows(
         "select req, action, stage, status, object_name, detail from audit_records where actor_login='ashu' order by seq desc limit 4"
     )
@@ -166,25 +181,35 @@ def test_the_answers_have_the_engines_shape_and_each_removal_is_recorded(room: R
     assert json.loads(removing[5])["parent"] == begun[0]
 
 
-def test_labels_and_until_choose(room: Room, littered: Student) -> None:
+def test_labels_and_until_choose(room: Room, light: Student) -> None:
     for name, labels in (("ashua", ["a=1"]), ("ashub", ["b"]), ("ashuab", ["a=1", "b"])):
-        littered.ok("volume", "create", *(x for label in labels for x in ("--label", label)), name)
-    prune(littered, "volumes", label=["a=1", "b"])
+        light.ok("volume", "create", *(x for label in labels for x in ("--label", label)), name)
+    prune(light, "volumes", label=["a=1", "b"])
     assert names(room.engine)["volumes"] == {"ashuspare", "ashuused", "ashua", "ashub"}
-    prune(littered, "volumes", label_not=["b"])
+    prune(light, "volumes", label_not=["b"])
     assert names(room.engine)["volumes"] == {"ashuused", "ashub"}
-    prune(littered, "containers", until=["1h"])
+    prune(light, "containers", until=["1h"])
     assert "ashudone" in names(room.engine)["containers"]
-    prune(littered, "containers", until=["0s"])
+    prune(light, "containers", until=["0s"])
     assert "ashudone" not in names(room.engine)["containers"]
 
 
-def test_a_network_that_a_stopped_container_needs_is_kept_and_the_container_starts_again(room: Room, littered: Student) -> None:
-    littered.ok("create", "--name", "ashulater", "--network", "ashufree", "alpine", "sleep", "100")
-    assert littered.ok("network", "prune", "-f") == ""
-    littered.ok("start", "ashulater")
-    littered.ok("rm", "-f", "ashulater")
-    assert "ashufree" in littered.ok("network", "prune", "-f")
+def test_an_unnamed_volume_is_one_although_the_guard_names_it(room: Room, light: Student) -> None:
+    """From 1.42 a prune of volumes takes only those that got their name from the engine."""
+    if int(room.engine.eye.get("/version")["ApiVersion"].split(".")[1]) < 42:
+        pytest.skip("this engine ends at 1.41: it prunes named volumes too")
+    unnamed = light.ok("volume", "create")
+    assert prune(light, "volumes", "1.42") == (200, {"VolumesDeleted": [unnamed], "SpaceReclaimed": 0})
+    assert names(room.engine)["volumes"] == {"ashuspare", "ashuused"}
+    assert prune(light, "volumes", "1.42", all=["true"]) == (200, {"VolumesDeleted": ["ashuspare"], "SpaceReclaimed": 0})
+
+
+def test_a_network_that_a_stopped_container_needs_is_kept_and_the_container_starts_again(room: Room, light: Student) -> None:
+    light.ok("create", "--name", "ashulater", "--network", "ashufree", "alpine", "sleep", "100")
+    assert light.ok("network", "prune", "-f") == ""
+    light.ok("start", "ashulater")
+    light.ok("rm", "-f", "ashulater")
+    assert "ashufree" in light.ok("network", "prune", "-f")
 
 
 def test_what_somebody_elses_container_uses_stays(room: Room, littered: Student) -> None:
@@ -211,7 +236,7 @@ def test_an_image_that_another_holds_too_is_only_given_up(room: Room, littered: 
 def test_df_is_the_engines_where_everything_is_ones_own(room: Room, littered: Student) -> None:
     """Whatever others add, one's own numbers are those that the engine has for these objects."""
     mine, all_ = get(littered, f"{API}/system/df"), room.engine.eye.get(f"{API}/system/df")
-    assert set(mine) == set(all_)
+    assert set(mine) - {"BuilderSize"} == set(all_) - {"BuilderSize"}  # of 20.10 only
     for kind, key in (("Containers", "Id"), ("Volumes", "Name"), ("Images", "Id")):
         theirs = {item[key]: item for item in all_[kind]}
         for item in mine[kind]:

@@ -88,8 +88,7 @@ class View:
         self._remember()
 
     def _remember(self) -> None:
-        ledger, owner = self.x.guard.ledger, self.x.caller.owner
-        self.images |= {i for i in ledger.held(owner) if ledger.holders(i) == {owner}}
+        self.images |= self.x.guard.ledger.held_alone(self.x.caller.owner)
 
     async def show(self, event: Event) -> Event | None:
         """Return the event if it is the caller's, without what it tells of others."""

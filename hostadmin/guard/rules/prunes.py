@@ -152,10 +152,17 @@ async def volumes(x: Exchange) -> None:
 async def _remove_volume(x: Exchange, item: Item, parent: str) -> list[Item]:
     name = item["Name"]
     async with x.guard.lock(f"volume:{name}"):
-        if x.guard.ledger.owners(Kind.VOLUME).get(name) != x.caller.owner:
+        again = await x.look("volumes", name)
+        if x.guard.ledger.owners(Kind.VOLUME).get(name) != x.caller.owner or not _same_volume(item, again):
             return []
         about = Target("volume", name, name, x.caller.owner)
         return [item] if await _delete(x, Action.VOLUME_REMOVE, about, parent, "volumes", name) else []
+
+
+def _same_volume(listed: Item, again: Item | None) -> bool:
+    """Tell whether a name still is the volume that was selected: it may have been removed and made anew meanwhile."""
+    members = ("CreatedAt", "Driver", "Labels", "Options")
+    return again is not None and all((again.get(m) or None) == (listed.get(m) or None) for m in members)
 
 
 # -- images -------------------------------------------------------------------------------------

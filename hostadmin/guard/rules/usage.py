@@ -23,7 +23,7 @@ ACTIVE: Final = ("running", "paused", "restarting")
 async def disk_usage(x: Exchange) -> None:
     """Tell how much disk the caller's objects take, in the shape of the request's version."""
     await x.read_nothing()
-    wanted = _types(x)
+    wanted = chosen_types(x)
     async with x.guard.lock(f"df:{x.caller.owner}"):
         found: dict[str, list[Item]] = {}
         items = await own_containers(x, size=True)
@@ -36,10 +36,11 @@ async def disk_usage(x: Exchange) -> None:
             found["Volumes"] = await _volumes(x)
     if "build-cache" in wanted:
         found["BuildCache"] = []
-    x.send_json(200, _shape(x, found, layers))
+    x.send_json(200, shape(x, found, layers))
 
 
-def _types(x: Exchange) -> set[str]:
+def chosen_types(x: Exchange) -> set[str]:
+    """Return the types of objects that a request asks for; up to 1.41 it cannot choose."""
     asked = x.query.texts("type")
     if x.version < TYPED_SINCE or not asked:
         return set(TYPES)
@@ -100,7 +101,7 @@ async def _volumes(x: Exchange) -> list[Item]:
     return [{**v, "UsageData": sizes[v["Name"]]} for v in own]
 
 
-def _shape(x: Exchange, found: dict[str, list[Item]], layers: int) -> Item:
+def shape(x: Exchange, found: dict[str, list[Item]], layers: int) -> Item:
     """Return the answer as the version has it: the lists, and from 1.52 (also) sums per type."""
     verbose = x.query.flag("verbose")
     answer: Item = {}
@@ -146,7 +147,7 @@ def _measure_image(item: Item) -> tuple[int, bool]:
 
 def _measure_volume(item: Item) -> tuple[int, bool]:
     usage = item["UsageData"]
-    return max(int(usage["Size"]), 0), usage["RefCount"] > 0
+    return max(int(usage["Size"]), 0), usage["RefCount"] != 0 or usage["Size"] < 0
 
 
 def _measure_nothing(_: Item) -> tuple[int, bool]:

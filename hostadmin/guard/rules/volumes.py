@@ -16,6 +16,7 @@ from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.rules import containers, mounts, quotas, resolve
 from hostadmin.guard.upstream import Response
 from hostadmin.policy import admission
+from hostadmin.policy.prune import ANONYMOUS_LABEL, UNNAMED_ONLY_SINCE
 from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
@@ -55,6 +56,8 @@ async def create(x: Exchange) -> None:
     request = new_id()
     name = mounts.check_volume_name(body.get("Name") or new_id().replace("-", "") * 2)
     labels = {**body.get("Labels", {}), OWNER_LABEL: x.caller.owner, REQUEST_LABEL: request}
+    if not body.get("Name") and x.guard.offered_version >= UNNAMED_ONLY_SINCE:
+        labels[ANONYMOUS_LABEL] = ""  # as engines do that tell named volumes from unnamed ones when they prune
     async with x.guard.lock(f"volume:{name}"):
         fresh = await mounts.claim_new_volumes(x, [name])
         if not fresh:
