@@ -1,6 +1,5 @@
 """Real registries on the disposable host: an open one, and one that wants a password."""
 
-import crypt
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ OPEN: Final = "127.0.0.1:5000"
 LOCKED: Final = "127.0.0.1:5001"
 USER: Final = "reader"
 PASSWORD: Final = "correct-horse-battery"  # noqa: S105  # of a registry that lives for one test
+HASH: Final = "$2b$04$GpTwjFwm2NCQxI8VuIDY0uO0gXeHlnWRdiusVt1sThliYGllYlRJe"  # bcrypt, of PASSWORD
 CONFIG: Final = """\
 version: 0.1
 log: {{level: error}}
@@ -31,7 +31,7 @@ def registries(folder: Path = Path("/mnt/registries")) -> Iterator[None]:
     """Run both registries while the block runs."""
     folder.mkdir(exist_ok=True)
     passwords = folder / "htpasswd"
-    passwords.write_text(f"{USER}:{crypt.crypt(PASSWORD, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n")
+    passwords.write_text(f"{USER}:{HASH}\n")
     processes = []
     for address in (OPEN, LOCKED):
         config = folder / f"{address}.yml"

@@ -297,6 +297,7 @@ def test_a_build_that_is_cut_off_leaves_no_tag(room: Room) -> None:
         room.ashu.vanish(request + data[:cut])
     until("no intent is open", lambda: not room.hostadmin.rows("select * from audit_open"))
     assert room.image("ashucutbuild:v1") == ""
+    assert not room.hostadmin.rows("select * from image_tags where tag like '%ashucutbuild%'"), "a name is kept that cannot be set"
     room.ashu.ok("tag", "alpine", "ashucutbuild:v1")
 
 
@@ -508,6 +509,24 @@ def test_build_with_each_docker_command_as_it_is_typed(room: Room, cli: str) -> 
     assert done.returncode == 0, (cli, done.stderr)
     assert room.image("ashucli:v1") in room.held("ashu")
     student.ok("rmi", "ashucli:v1")
+
+
+def test_limits_of_a_build(room: Room) -> None:
+    text = "FROM alpine\nRUN ulimit -n >/n\n"
+    assert room.ashu.docker("build", "--ulimit", "rtprio=99", "-t", "ashulimit:v1", "-", stdin=text).returncode != 0
+    assert room.image("ashulimit:v1") == ""
+    room.ashu.ok("build", "-q", "--ulimit", "nofile=123:200", "-t", "ashulimit:v1", "-", stdin=text)
+    assert room.ashu.ok("run", "--rm", "ashulimit:v1", "cat", "/n") == "123"
+
+
+def test_a_build_refused_for_what_it_stands_on_was_not_done(room: Room) -> None:
+    room.secret("devbase:v1", "base")
+    assert room.ashu.docker("build", "-t", "ashunot:v1", "-", stdin="FROM devbase:v1@sha256:" + "0" * 64 + "\n").returncode != 0
+    rows = room.hostadmin.rows(
+        "select status from audit_records where action = 'image.build' and stage = 'outcome' order by seq desc limit 1"
+    )
+    assert rows == [("not-done",)]
+    assert not room.hostadmin.rows("select * from image_tags where tag like '%ashunot%'")
 
 
 def test_buildkit_says_what_to_set(room: Room) -> None:

@@ -65,7 +65,7 @@ async def build(x: Exchange) -> None:
                 steps.allowed.add(await _check_base(other, base, configs))
 
         upload = Upload(x, "this build", context, judge)
-        await arrival.carry(lambda: upload.ask("build", query=query))
+        await arrival.send(upload, "build", query=query)
 
 
 def _names(base: str) -> list[str]:

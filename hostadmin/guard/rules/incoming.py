@@ -17,6 +17,7 @@ from hostadmin.guard.rules.images import target
 from hostadmin.guard.rules.imagetar import Contents, image_stream, read_contents
 from hostadmin.guard.rules.progress import Progress, imported, loaded
 from hostadmin.guard.rules.uploads import Upload
+from hostadmin.guard.target import Query
 from hostadmin.guard.upstream import Response
 from hostadmin.policy import admission
 from hostadmin.store.database import Tx
@@ -43,6 +44,7 @@ class Arrival:
         self.wanted: list[str] = []
         self.extra: Callable[[], Awaitable[list[str]]] | None = None  # further images that a success gives to the caller
         self.rows: Callable[[], Awaitable[Rows]] | None = None  # further rows of a success
+        self.may_be_done: Callable[[], bool] = lambda: True
         self._intent: Intent | None = None
         self._under_way = ExitStack()
 
@@ -51,6 +53,11 @@ class Arrival:
         self.wanted = wanted
         self._under_way.enter_context(x.guard.tags.being_set(wanted))
         self._intent = await x.intend(entry, also=tags.claim(x, wanted))
+
+    async def send(self, upload: Upload, *segments: str, query: Query) -> None:
+        """Send an upload and carry its answer; if the engine never gets its end, nothing can have been done."""
+        self.may_be_done = lambda: upload.released
+        await self.carry(lambda: upload.ask(*segments, query=query))
 
     async def carry(self, ask: Callable[[], Awaitable[Response]]) -> None:
         """Ask the engine, pass its progress on, and conclude before its last byte."""
@@ -105,16 +112,17 @@ class Arrival:
         await self.x.conclude(intent, status, also=_both(settled, more), detail={"images": found[:20]})
 
     async def _cut(self) -> None:
-        """After a stream that was cut off, what is there is settled on a connection of its own."""
+        """After a stream that was cut off or refused, what is there is settled on a connection of its own."""
         intent, self._intent = self._intent, None
         if intent is None:
             return
         self.x.upstream.close()
+        maybe = self.may_be_done()
         try:
-            work: Rows | None = await tags.settle(self.x, self.wanted, self.how, drop=False)
+            work: Rows | None = await tags.settle(self.x, self.wanted, self.how, drop=not maybe)
         except Exception:  # the engine is away: the resync will settle them
             work = None
-        await self.x.conclude(intent, "unknown", also=work)
+        await self.x.conclude(intent, "unknown" if maybe else "not-done", also=work)
 
 
 def _both(first: Rows, second: Rows | None) -> Rows:
@@ -141,7 +149,7 @@ async def load(x: Exchange) -> None:
         await arrival.begin(other, entry, wanted)
 
     upload = Upload(x, "this image file", stream, judge)
-    await arrival.carry(lambda: upload.ask("images", "load", query=x.query.pairs("quiet", "platform")))
+    await arrival.send(upload, "images", "load", query=x.query.pairs("quiet", "platform"))
 
 
 async def _is_so(x: Exchange, name: str, image: str) -> bool:
@@ -168,7 +176,7 @@ async def import_(x: Exchange) -> None:
     entry = x.entry(target(x, None, ", ".join(shown) or None), action=Action.IMAGE_IMPORT, detail={"tags": shown})
     await arrival.begin(x, entry, wanted)
     upload = Upload(x, "this import")
-    await arrival.carry(lambda: upload.ask("images", "create", query=query))
+    await arrival.send(upload, "images", "create", query=query)
 
 
 async def _wanted(x: Exchange) -> list[str]:

@@ -162,6 +162,7 @@ class Upload:
         self._tar = tar
         self._judge = judge
         self._error: Refusal | None = None
+        self.released = tar is None  # whether the engine has got all that it needs to act
 
     async def ask(self, *segments: str, method: str = "POST", query: Any = None, fields: Any = TAR) -> Response:
         """Send it as the body of one request and return the engine's answer.
@@ -192,6 +193,7 @@ class Upload:
             if self._judge is not None:
                 with beside(self._x) as other:
                     await self._judge(other)
+            self.released = True
             yield self._tar.release()
         except TarRefused as error:
             self._error = refused(self._what, error)
