@@ -131,13 +131,19 @@ class Exchange:
 
     async def read_nothing(self) -> None:
         """Read and drop the body of an operation that has none (an engine ignores it too)."""
-        await self.body.read_all(JSON_LIMIT)
+        try:
+            await self.body.read_all(JSON_LIMIT)
+        except ValueError as error:
+            raise malformed(str(error), close=True) from None
 
     async def read_stream(self) -> AsyncIterator[bytes]:
         """Yield an opaque body, with back-pressure."""
         self._invite()
-        while data := await self.body.read():
-            yield data
+        try:
+            while data := await self.body.read():
+                yield data
+        except ValueError as error:
+            raise malformed(str(error), close=True) from None
 
     # -- the engine -------------------------------------------------------------------------
 

@@ -76,6 +76,10 @@ class Upstream:
         self.channel: Channel | None = None
         self._busy: Response | None = None
 
+    def beside(self) -> "Upstream":
+        """Return another connection to the same engine, for questions while this one is busy."""
+        return Upstream(self.path)
+
     async def request(
         self,
         method: str,

@@ -23,6 +23,8 @@ def admit_mounts(body: dict[str, Any], profile: Profile) -> list[str]:
     found = [f"mount target {t!r}: an absolute path without .." for t in _targets(body) if not t.startswith("/") or ".." in t.split("/")]
     for bind in host.get("Binds", []):
         source, target, options = split_bind(bind)
+        if bind.startswith(":"):
+            found.append(f"bind {bind!r}: it has no source")
         found += _host_path(source, target)
         found += [f"mount option {o!r} of {target!r}: allowed are ro, rw and nocopy" for o in options.split(",") if o not in BIND_OPTIONS]
     for mount in host.get("Mounts", []):

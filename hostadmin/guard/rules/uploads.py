@@ -18,7 +18,7 @@ from hostadmin.guard.channel import Gone
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.rules.tarstream import TarRefused, TarStream, refused
-from hostadmin.guard.upstream import Response, Upstream
+from hostadmin.guard.upstream import Response
 
 TAR: Final = (("Content-Type", "application/x-tar"),)
 PIECE: Final = 512 * 1024
@@ -136,7 +136,7 @@ async def _inflate(first: bytes, source: AsyncIterator[bytes], make: Callable[[]
 def beside(x: Exchange) -> Iterator[Exchange]:
     """Give the same exchange with an engine connection of its own, for questions while the first one is busy."""
     other = copy.copy(x)
-    other.upstream = Upstream(x.upstream.path)
+    other.upstream = x.upstream.beside()
     try:
         yield other
     finally:

@@ -70,6 +70,13 @@ def test_parameters():
             Parameters(pairs, known)
 
 
+@pytest.mark.parametrize("target", ["/v1.41", "/v1.41?distribution/ownimg:1/json"])
+def test_a_version_alone_is_no_page(target):
+    with pytest.raises(Refusal) as refused:
+        parse_target(target)
+    assert refused.value.status == 404
+
+
 def test_filters_in_both_forms_are_one():
     assert parse_filters('{"label":{"a=b":true,"c":true}}') == parse_filters('{"label": ["a=b", "c"]}') == {"label": ["a=b", "c"]}
     assert json.loads(build_filters({"label": ["a"]})[0][1]) == {"label": {"a": True}}
