@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 
-.PHONY: setup run test check unit integration demo bench lock clean
+.PHONY: setup run test check unit integration demo bench fuzz lock clean
 
 setup: $(STAMP)
 
@@ -31,6 +31,16 @@ demo: setup
 bench: setup
 	tools/packages bench
 	tests/disposable/dhost $(PYTHON) -m benchmarks.guard
+
+FUZZ_COUNT ?= 1000000
+FUZZ_START ?= 0
+FUZZ_SEED ?= 1
+FUZZ_SECONDS ?= 3600
+
+fuzz: setup
+	tools/packages test
+	$(PYTHON) -u -m tests.fuzz.pure --count $(FUZZ_COUNT) --start $(FUZZ_START) --seed $(FUZZ_SEED)
+	tests/disposable/dhost $(PYTHON) -u -m tests.fuzz.run --sieve --count $(FUZZ_COUNT) --start $(FUZZ_START) --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS)
 
 lock:
 	tools/lock
