@@ -146,6 +146,7 @@ def test_rmi_of_the_last_tag_keeps_what_somebody_holds_without_a_name(room: Room
     assert b"HTTP/1.1 404" in room.dev.raw("GET", f"{API}/images/{image}/json")
     listed = json.loads(room.ashu.raw("GET", f"{API}/images/json").partition(b"\r\n\r\n")[2])
     assert [i["RepoTags"] for i in listed if i["Id"] == image] == [["<none>:<none>"]]
+    assert image.removeprefix("sha256:")[:12] in room.ashu.ok("images", "-q").split()
     assert b"HTTP/1.1 403" in room.ashu.raw("POST", f"{API}/images/alpine/tag?repo=hostadmin-kept/x&tag=kept")
     room.ashu.ok("rmi", image)
     assert room.image(image) == ""

@@ -1,6 +1,6 @@
 """Images that are there: what may be seen, inspected, saved and tagged. An image is shared, a tag is owned."""
 
-from typing import Any, Final
+from typing import Any
 
 from hostadmin.audit.journal import Target
 from hostadmin.core.images import Reference, familiar, looks_like_id, parse_reference
@@ -10,8 +10,6 @@ from hostadmin.guard.query import Filters, build_filters
 from hostadmin.guard.refusal import malformed
 from hostadmin.guard.rules import resolve, tags
 from hostadmin.guard.rules.imageparts import hide_others
-
-UNTAGGED: Final = "<none>:<none>"
 
 
 def target(x: Exchange, image: str | None, name: str | None) -> Target:
@@ -33,18 +31,18 @@ async def list_visible(x: Exchange) -> None:
         return
     shown = [_cut(x, i) for i in await response.json() if resolve.is_visible(x, i)]
     if "reference" in filters:
-        shown = [i for i in shown if i["RepoTags"] not in ([], [UNTAGGED]) or i["RepoDigests"]]
+        shown = [i for i in shown if {*i["RepoTags"], *i["RepoDigests"]} - {resolve.UNTAGGED, resolve.UNDIGESTED}]
     x.send_json(200, shown)
 
 
 def _cut(x: Exchange, image: dict[str, Any]) -> dict[str, Any]:
     """Return an image with only the names that the caller may see."""
-    image["RepoDigests"] = resolve.visible_digests(x, image)
-    image["RepoTags"] = resolve.visible_tags(x, image.get("RepoTags") or [], image["Id"])
-    if not image["RepoTags"] and x.version < (1, 43) and "Containers" in image:
-        image["RepoTags"] = [UNTAGGED]
     if "Containers" in image:
+        resolve.cut_names(x, image)
         image["Containers"] = -1
+    else:
+        image["RepoDigests"] = resolve.visible_digests(x, image)
+        image["RepoTags"] = resolve.visible_tags(x, image.get("RepoTags") or [], image["Id"])
     hide_others(image, x.guard.ledger.owned(Kind.CONTAINER, x.caller.owner))
     return image
 

@@ -17,6 +17,8 @@ from hostadmin.guard.refusal import RULE_OWNERSHIP, Refusal
 AMBIGUOUS: Final = re.compile(r"[Mm]ultiple IDs found|is ambiguous")
 ABBREVIATION: Final = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 PREDEFINED: Final = ("bridge", "host", "none")
+UNTAGGED: Final = "<none>:<none>"
+UNDIGESTED: Final = "<none>@<none>"
 KEPT: Final = "docker.io/hostadmin-kept/"
 """Repositories of the guard's own tags, which keep an image for those who hold it after its last tag has gone."""
 
@@ -167,6 +169,15 @@ def is_kept(tag: str) -> bool:
 def visible_tags(x: Exchange, tags: list[str], image_id: str) -> list[str]:
     """Return the tags of an image that the caller may see."""
     return [tag for tag in tags if (r := parse_reference(tag)) is not None and may_name(x, r.tagged, image_id)]
+
+
+def cut_names(x: Exchange, item: dict[str, Any]) -> None:
+    """Leave an image of a list only the names that the caller may see; up to 1.42 no name is spelled ``<none>``."""
+    digests = visible_digests(x, item)
+    tags = visible_tags(x, item.get("RepoTags") or [], item["Id"])
+    if x.version < (1, 43) and not tags:
+        tags, digests = [UNTAGGED], digests or [UNDIGESTED]
+    item["RepoTags"], item["RepoDigests"] = tags, digests
 
 
 def visible_digests(x: Exchange, found: dict[str, Any]) -> list[str]:

@@ -80,16 +80,10 @@ async def _images(x: Exchange, own: list[Item]) -> tuple[list[Item], int]:
     stacks = await read_stacks(x, images)
     shared = shared_sizes(stacks)
     for image in images:
-        _cut_names(x, image)
+        resolve.cut_names(x, image)
         image["SharedSize"] = shared.get(image["Id"], 0)
         image["Containers"] = sum(1 for c in own if c.get("ImageID") == image["Id"])
     return images, total_size(stacks)
-
-
-def _cut_names(x: Exchange, image: Item) -> None:
-    """Leave only the names that the caller may see."""
-    image["RepoDigests"] = resolve.visible_digests(x, image)
-    image["RepoTags"] = resolve.visible_tags(x, image.get("RepoTags") or [], image["Id"])
 
 
 async def _volumes(x: Exchange) -> list[Item]:
