@@ -130,13 +130,13 @@ STREAMS: Final = Flow(
         Step("docker top s4", 1),
         Step("docker rm -f s1 s2 s3 s4"),
         Step(
-            "docker events --filter container=e1 --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.a}}' > seen & "
-            "sleep 2; docker run --name e1 -l a=b alpine true; docker rm e1; until grep -q destroy seen; do sleep 0.1; done; kill $!; cat seen"
+            "docker events --filter container=ev1 --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.a}}' > seen & "
+            "sleep 2; docker run --name ev1 -l a=b alpine true; docker rm ev1; until grep -q destroy seen; do sleep 0.1; done; kill $!; cat seen"
         ),
         Step(
             "docker events --since 300s --until 0s --filter container=s1 --filter container=s4 --filter event=create --filter event=die --format '{{.Action}} {{.Actor.Attributes.name}}'"
         ),
-        Step("sleep 1.1; docker events --since 300s --until 0s --filter container=e1 --format '{{json .}}'"),
+        Step("sleep 1.1; docker events --since 300s --until 0s --filter container=ev1 --format '{{json .}}'"),
     ),
     core=True,
 )
