@@ -103,6 +103,10 @@ def test_names_with_slashes_are_for_images_only(method, path, operation, params)
         ("GET", "volumes/"),
         ("POST", "networks/"),
         ("POST", "containers/abc/copy"),
+        ("GET", "v1.41/info"),
+        ("GET", "containers/json%00"),
+        ("GET", "containers/json%2f"),
+        ("POST", "images/create%3ffromSrc=x"),
     ],
 )
 def test_what_matches_no_row_is_refused(method, path):
