@@ -25,7 +25,7 @@ FIELDS: Final = frozenset(
         "Origin",
     ]
 )
-BODIES: Final = {"create", "update", "exec", "start", "connect", "disconnect", "commit", "archive", "load", "build"}
+BODIES: Final = {"create", "update", "exec", "start", "connect", "disconnect", "commit", "archive", "load", "build", "auth"}
 NEVER: Final = re.compile(
     r"\w+ /v[0-9.]+/((swarm|services|nodes|secrets|configs|tasks|plugins|session|grpc|debug)\b.*|build/cancel|containers/[^/]+/checkpoints.*)"
     r"|POST .*/prune|\w+ /(session|grpc|debug).*"

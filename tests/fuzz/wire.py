@@ -104,7 +104,7 @@ class Wire:
             self.seen += data
             left = left - len(data) if left is not None else None
         if head.status >= 400 and body:
-            _check_error(head, body)
+            _check_error(head, body if head.length is None else body[: head.length])  # a second answer may follow
         return left is not None or head.chunked
 
     async def _rest(self, reader: asyncio.StreamReader) -> None:
