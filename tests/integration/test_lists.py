@@ -106,8 +106,13 @@ def comparable(answer: tuple[int, Any]) -> tuple[int, Any]:
     if status != 200:
         return 400, "error"
     items = value.get("Volumes") or [] if isinstance(value, dict) else value
-    kept = [{k: v for k, v in item.items() if k not in ("Status", "HostConfig")} for item in items]
+    kept = [{k: v for k, v in item.items() if k not in ("Status", "HostConfig")} | {"Labels": _plain(item)} for item in items]
     return status, kept if items and "State" in items[0] else sorted(kept, key=str)
+
+
+def _plain(item: dict[str, Any]) -> dict[str, str]:
+    """Return an item's labels without hostadmin's own, which people need not see."""
+    return {k: v for k, v in (item.get("Labels") or {}).items() if not k.startswith("io.hostadmin.")}
 
 
 @pytest.fixture(scope="module")
