@@ -89,11 +89,15 @@ class Journal:
         detail: dict[str, Any] | None = None,
         also: Callable[[Tx], object] | None = None,
         stage: str = "outcome",
+        keep_open: bool = False,
     ) -> "Future[None]":
-        """Queue an intent's outcome together with the ledger rows that it explains (``also``)."""
+        """Queue an intent's outcome together with the ledger rows that it explains (``also``).
+
+        With ``keep_open`` the intent stays open: its verdict is still to be found out (``submit_recovery``).
+        """
 
         def work(tx: Tx) -> None:
-            if not rows.close_intent(tx, intent.seq):
+            if not (rows.is_open(tx, intent.seq) if keep_open else rows.close_intent(tx, intent.seq)):
                 return  # recovered already: the first verdict stays
             if also is not None:
                 also(tx)

@@ -19,7 +19,7 @@ from hostadmin.guard.routes import REFUSING, Route, match
 from hostadmin.guard.rules import apply
 from hostadmin.guard.strictjson import dump_json
 from hostadmin.guard.target import Query, dotted, parse_target
-from hostadmin.guard.upstream import Upstream, lost_engine
+from hostadmin.guard.upstream import LOOK_SECONDS, Upstream, lost_engine
 from hostadmin.host.peers import Peer, Place, credentials, identify
 
 LOG = logging.getLogger("hostadmin.guard")
@@ -41,7 +41,7 @@ class Connection(Channel):
         super().__init__()
         self.guard = guard
         self.peer: Peer | None = None
-        self.upstream = Upstream(guard.engine_socket)
+        self.upstream = Upstream(guard.engine_socket, guard.learn_version)
         self.deadline: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
@@ -132,6 +132,7 @@ class Connection(Channel):
                 raise
             await self._refuse(Refusal(500, "hostadmin: the guard failed; tell an administrator to look at its log", "failed"), exchange)
         finally:
+            await exchange.conclude_open()
             exchange.give_turn_back()
             self.guard.exchanges.discard(exchange)
         return exchange.keep and exchange.body.done
@@ -167,8 +168,9 @@ class Connection(Channel):
 
     async def _find_container(self, container: str) -> dict[str, Any] | None:
         """Ask the engine for a container by its full id."""
-        response = await self.upstream.request("GET", f"/containers/{container}/json")
-        value = await response.json()
+        async with self.upstream.within(LOOK_SECONDS):
+            response = await self.upstream.request("GET", f"/containers/{container}/json")
+            value = await response.json()
         return value if response.status == 200 and isinstance(value, dict) else None
 
     async def _refuse(self, refusal: Refusal, exchange: Exchange) -> None:

@@ -7,7 +7,7 @@ last byte of the answer.
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -27,7 +27,7 @@ from hostadmin.guard.routes import Route
 from hostadmin.guard.schema import Schema
 from hostadmin.guard.strictjson import dump_json, parse_json
 from hostadmin.guard.target import VERSION_HIGHEST, Query, build_path, build_query, dotted
-from hostadmin.guard.upstream import Response, Upstream
+from hostadmin.guard.upstream import LOOK_SECONDS, Response, Upstream
 from hostadmin.store.database import Tx
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Exchange:
         self.keep = head.keep_alive
         self._continue_due = head.expect_continue
         self._has_turn = False
+        self._open: dict[int, Intent] = {}
 
     # -- its turn ---------------------------------------------------------------------------
 
@@ -156,20 +157,21 @@ class Exchange:
         data = None if body is None else dump_json(body)
         return await self.upstream.request(method, self.target(*segments, query=query), body=data, **more)
 
-    async def look(self, *segments: str, query: Query | None = None) -> Any:
-        """Return the JSON of a GET, or ``None`` at 404.
+    async def look(self, *segments: str, query: Query | None = None, seconds: float | None = LOOK_SECONDS) -> Any:
+        """Return the JSON of a GET, or ``None`` at 404; the engine must answer within ``seconds``.
 
         Raises:
-            Refusal: the engine's own error, for any other failure.
+            Refusal: the engine's own error, for any other failure; 504, it has not answered in time.
 
         """
-        response = await self.ask("GET", *segments, query=query)
-        if response.status == 404:
-            await response.read()
-            return None
-        if response.status >= 400:
-            raise Refusal(response.status, self.clean(await response.message()), "engine", recorded=False)
-        return await response.json()
+        async with self.upstream.within(seconds):
+            response = await self.ask("GET", *segments, query=query)
+            if response.status == 404:
+                await response.read()
+                return None
+            if response.status >= 400:
+                raise Refusal(response.status, self.clean(await response.message()), "engine", recorded=False)
+            return await response.json()
 
     # -- the answer -------------------------------------------------------------------------
 
@@ -337,6 +339,7 @@ class Exchange:
             await self.conclude(intent, "not-done")
             raise Refusal(403, "hostadmin: access was revoked", "access")
         self.guard.making.begin(entry)
+        self._open[intent.seq] = intent
         return intent
 
     async def conclude(
@@ -348,11 +351,20 @@ class Exchange:
         also: Callable[[Tx], object] | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record an outcome with its ledger rows; wait until durable."""
+        """Record an outcome with its ledger rows; wait until durable.
+
+        ``unknown`` (caller or engine were lost on the way) is not the last word: the engine is asked again (``recovery.py``).
+        """
+        self._open.pop(intent.seq, None)
         known = {k: v for k, v in (detail or {}).items() if v not in (None, "")}
-        write = functools.partial(self.guard.journal.submit_outcome, intent, status, target=target, detail=known, also=also)
+        unknown = status == "unknown"
+        write = functools.partial(
+            self.guard.journal.submit_outcome, intent, status, target=target, detail=known, also=also, keep_open=unknown
+        )
         try:
             await asyncio.shield(asyncio.wrap_future(write()))
+            if unknown:
+                self.guard.unknown.put_nowait(intent.seq)
         except HostadminError as error:
             self.guard.unwritten.append(write)
             self.keep = False
@@ -360,6 +372,12 @@ class Exchange:
             raise Refusal(error.status, text, "audit", recorded=False) from error
         finally:
             self.guard.making.end(intent.entry)
+
+    async def conclude_open(self) -> None:
+        """Record what was begun and has no outcome when the request ends: nobody knows what became of it."""
+        for intent in list(self._open.values()):
+            with suppress(Refusal):
+                await self.conclude(intent, "unknown")
 
     async def change(
         self,
@@ -387,6 +405,9 @@ class Exchange:
         try:
             response = await self.ask(method, *segments, query=query, body=body)
             data = await response.read()
+        except Refusal as refusal:  # it was never reached
+            await self.conclude(intent, "not-done" if refusal.status == 503 else "unknown")
+            raise
         except BaseException:
             await self.conclude(intent, "unknown")
             raise

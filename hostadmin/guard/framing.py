@@ -177,6 +177,8 @@ def parse_response_head(raw: bytes, *, method: str) -> ResponseHead:
         raise ValueError(refusal.message) from refusal
     values = dict(fields)
     status = int(line[1])
+    if status < 100:
+        raise ValueError("not an HTTP status")
     keep_alive = "close" not in values.get("connection", "").lower() and raw.startswith(b"HTTP/1.1")
     if method == "HEAD" or status in (204, 304) or status < 200:  # RFC 9112 6.3
         return ResponseHead(status, fields, 0, chunked=False, keep_alive=keep_alive)

@@ -13,6 +13,7 @@ from hostadmin.guard.exchange import passed_fields
 from hostadmin.guard.upstream import Upstream
 
 FRESH_SECONDS: Final = 0.25
+PULSE_SECONDS: Final = 10
 NOT_KEPT: Final = ("Cache-Control", "no-cache, no-store, must-revalidate")
 CLASSIC: Final = (("Builder-Version", "1"), ("Swarm", "inactive"))
 
@@ -40,7 +41,7 @@ class Pulse:
         self._upstream = Upstream(engine_socket)
         self._learn_version = learn_version
         self._says_classic = says_classic
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Future[Beat] | None = None
         self._beat: Beat | None = None
         self._until = 0.0
 
@@ -48,15 +49,16 @@ class Pulse:
         """Return the engine's answer of just now.
 
         Raises:
-            Refusal: 503, the engine cannot be reached.
+            Refusal: 503, the engine cannot be reached; 504, it has not answered in ``PULSE_SECONDS``.
             Gone: it ended meanwhile.
 
         """
         beat = self._fresh()
         if beat is not None:
             return beat
-        async with self._asking:
-            return self._fresh() or await self._ask()
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        return await asyncio.shield(self._asking)  # one question for all who wait; whoever goes away leaves it to the others
 
     def _fresh(self) -> Beat | None:
         channel = self._upstream.channel
@@ -65,8 +67,9 @@ class Pulse:
 
     async def _ask(self) -> Beat:
         self._beat = None
-        response = await self._upstream.request("GET", "/_ping")
-        data = await response.read()
+        async with self._upstream.within(PULSE_SECONDS):
+            response = await self._upstream.request("GET", "/_ping")
+            data = await response.read()
         self._learn_version(response.head.get("api-version"))
         own = CLASSIC if self._says_classic else [(n, v) for n, _ in CLASSIC if (v := response.head.get(n.lower())) is not None]
         beat = self._beat = Beat(response.status, (*own, NOT_KEPT, *passed_fields(response)), data)

@@ -1,4 +1,4 @@
-"""After a kill: close the intents that an earlier guard left without an outcome (``audit.md`` 3.8).
+"""Close the intents that have no verdict: an earlier guard was killed, or caller or engine were lost on the way.
 
 The engine is asked what became of each; the verdict is ``done``, ``not-done`` or ``unknown``.
 """
@@ -18,7 +18,7 @@ from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard.channel import Gone
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.target import VERSION_LOWEST, dotted
-from hostadmin.guard.upstream import Upstream
+from hostadmin.guard.upstream import LOOK_SECONDS, Upstream
 from hostadmin.store import audit, images, objects
 from hostadmin.store.database import Tx
 
@@ -39,50 +39,87 @@ PREFIX: Final = f"/v{dotted(VERSION_LOWEST)}"
 Verdict = tuple[str, Callable[[Tx], object] | None]
 
 
+class Unclear(Exception):  # an answer that settles nothing
+    """The engine's answer tells nothing of what became of a change."""
+
+
 async def recover(guard: "Guard") -> None:
     """Close every open intent of an earlier run; waits for the engine as long as it takes."""
     upstream = Upstream(guard.engine_socket)
     with guard.database.read() as tx:
         left = audit.open_intents(tx, "guard", not_boot=guard.journal.boot)
     for record in left:
-        while True:
-            try:
-                status, also = await _verdict(upstream, record)
-                future = guard.journal.submit_recovery(record, status, also=also)
-                await asyncio.wrap_future(future)
-                break
-            except (Refusal, Gone, HostadminError):
-                await asyncio.sleep(RETRY_SECONDS)
+        await _settle(guard, upstream, record)
     if left:
         LOG.warning("guard: closed %d records that an earlier run left open", len(left))
     upstream.close()
+
+
+async def settle_unknown(guard: "Guard") -> None:
+    """Close the intents of this run that lost their caller or their engine on the way, as soon as the engine can tell."""
+    upstream = Upstream(guard.engine_socket)
+    while True:
+        seq = await guard.unknown.get()
+        with guard.database.read() as tx:
+            record = audit.get(tx, seq)
+        if record is not None:
+            await _settle(guard, upstream, record)
+
+
+async def _settle(guard: "Guard", upstream: Upstream, record: dict[str, Any]) -> None:
+    """Find out what became of one intent and write it down; waits for the engine as long as it takes."""
+    while True:
+        try:
+            async with upstream.within(LOOK_SECONDS):
+                status, also = await _verdict(upstream, record)
+            await asyncio.wrap_future(guard.journal.submit_recovery(record, status, also=also))
+        except (Refusal, Gone, HostadminError):
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 async def _verdict(upstream: Upstream, record: dict[str, Any]) -> Verdict:
     """Ask the engine what became of one intent."""
     try:
         action = Action(record["action"])
-    except ValueError:
-        return "unknown", None
-    if action is Action.CONTAINER_CREATE:
-        return await _created_container(upstream, record)
-    if action in LISTS:
-        return await _created(upstream, record, action)
-    if action in REMOVALS:
-        return await _removed(upstream, record)
-    if action in RUNNING:
-        found = await _look(upstream, f"/containers/{record['object_id']}/json")
-        running = bool(found) and found["State"]["Running"]
-        return "done" if running is RUNNING[action] else "unknown", None
-    if record["detail"].get("tags"):
-        return await _tagged(upstream, record)
+        if action is Action.CONTAINER_CREATE:
+            return await _created_container(upstream, record)
+        if action in LISTS:
+            return await _created(upstream, record, action)
+        if action in REMOVALS:
+            return await _removed(upstream, record)
+        if action in RUNNING:
+            return await _running(upstream, record, action)
+        if record["detail"].get("tags"):
+            return await _tagged(upstream, record)
+    except (ValueError, Unclear):
+        pass
     return "unknown", None
 
 
+async def _running(upstream: Upstream, record: dict[str, Any], action: Action) -> Verdict:
+    found = await _look(upstream, f"/containers/{_ref(record)}/json")
+    running = found is not None and found["State"]["Running"]
+    return "done" if found is not None and running is RUNNING[action] else "unknown", None
+
+
+def _ref(record: dict[str, Any]) -> str:
+    """Return the id of what a record is about, or the name where a request was recorded as it came."""
+    return quote(record["object_id"] or record["object_name"] or "", safe="")
+
+
 async def _look(upstream: Upstream, path: str) -> Any:
-    """Return the JSON of a GET, ``None`` if there is nothing."""
+    """Return the JSON of a GET, ``None`` if there is nothing.
+
+    Raises:
+        Unclear: the engine's answer is an error of another kind.
+
+    """
     response = await upstream.request("GET", PREFIX + path)
     value = await response.json()
+    if response.status not in (200, 404):
+        raise Unclear(response.status)
     return value if response.status == 200 else None
 
 
@@ -106,22 +143,36 @@ async def _tagged(upstream: Upstream, record: dict[str, Any]) -> Verdict:
 
 
 async def _created_container(upstream: Upstream, record: dict[str, Any]) -> Verdict:
-    """As ``_created``; volumes that were claimed with the container and never made are nobody's again."""
+    """As ``_created``; the volumes that came with the container are its owner's, those that were never made are nobody's."""
     status, also = await _created(upstream, record, Action.CONTAINER_CREATE)
-    missing = [v for v in record["detail"].get("volumes", []) if await _look(upstream, f"/volumes/{v}") is None]
+    claimed = record["detail"].get("volumes", [])
+    there = {volume for volume in claimed if await _look(upstream, f"/volumes/{quote(volume, safe='')}") is not None}
+    if status == "done":
+        there |= await _mounted(upstream, record)
+    owner = record["actor_account"]
 
     def settle(tx: Tx) -> None:
         if also is not None:
             also(tx)
-        objects.mark_gone(tx, Kind.VOLUME, missing)
+        objects.mark_gone(tx, Kind.VOLUME, [volume for volume in claimed if volume not in there])
+        for volume in there if owner else ():
+            objects.put(tx, Kind.VOLUME, volume, name=volume, owner_id=owner, attribution=Attribution.SIDE_EFFECT)
 
     return status, settle
+
+
+async def _mounted(upstream: Upstream, record: dict[str, Any]) -> set[str]:
+    """Return the volumes of the container that a request has made."""
+    _, path, member = LISTS[Action.CONTAINER_CREATE]
+    found = await _labelled(upstream, path, record["req"])
+    made = await _look(upstream, f"/containers/{found[0][member]}/json") if found else None
+    return {m["Name"] for m in (made or {}).get("Mounts") or [] if m.get("Type") == "volume" and m.get("Name")}
 
 
 async def _labelled(upstream: Upstream, path: str, request: str) -> Any:
     """Return what carries a request's label."""
     filters = quote(json.dumps({"label": {f"{REQUEST_LABEL}={request}": True}}), safe="")
-    value = await (await upstream.request("GET", f"{PREFIX}{path}filters={filters}")).json()
+    value = await _look(upstream, f"{path}filters={filters}")
     found = value.get("Volumes") if isinstance(value, dict) else value
     return found or []
 
@@ -155,8 +206,8 @@ def _name(item: dict[str, Any]) -> str:
 
 
 async def _removed(upstream: Upstream, record: dict[str, Any]) -> Verdict:
-    kind, ref = Kind(record["object_kind"]), record["object_id"]
+    kind, ref = Kind(record["object_kind"]), _ref(record)
     path = {Kind.CONTAINER: f"/containers/{ref}/json", Kind.NETWORK: f"/networks/{ref}", Kind.VOLUME: f"/volumes/{ref}"}
     if await _look(upstream, path[kind]) is not None:
-        return "not-done", None
-    return "done", lambda tx: objects.mark_gone(tx, kind, [ref])
+        return "not-done" if record["object_id"] else "unknown", None
+    return "done", lambda tx: objects.mark_gone(tx, kind, [record["object_id"] or ""])

@@ -32,11 +32,11 @@ from hostadmin.guard.making import Making
 from hostadmin.guard.messages import clean_message
 from hostadmin.guard.parents import Parents
 from hostadmin.guard.pulse import Pulse
-from hostadmin.guard.recovery import recover
+from hostadmin.guard.recovery import recover, settle_unknown
 from hostadmin.guard.refusal import Refusal
 from hostadmin.guard.tagstate import TagState
 from hostadmin.guard.target import VERSION_HIGHEST, VERSION_LOWEST, Version, check_version, read_dotted
-from hostadmin.guard.upstream import Upstream, unreachable
+from hostadmin.guard.upstream import LOOK_SECONDS, Upstream, unreachable
 from hostadmin.guard.volumesizes import VolumeSizes
 from hostadmin.policy.profiles import Profiles
 from hostadmin.policy.quotas import limits_of
@@ -47,6 +47,7 @@ LOG = logging.getLogger("hostadmin.guard")
 WATCH_SECONDS: Final = 0.25
 FOLLOW_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 1.0
+SETTLERS: Final = 4
 TURNED_AWAY_SECONDS: Final = 60.0
 BACKLOG: Final = 4096  # a full queue is an error at once to clients that do not block, whoever has filled it
 SOCKET_MODE: Final = 0o666  # the kernel says who calls, the guard decides
@@ -81,6 +82,7 @@ class Guard:
         self.pending: Counter[tuple[str, str]] = Counter()  # (owner, quota) → what is being made now
         self.uploading: Counter[str] = Counter()  # owner → bytes of the uploads that are under way
         self.parents = Parents(cgroup_parent, lambda user: limits_of(self.profiles.get_or_default(user.profile)))
+        self.unknown: asyncio.Queue[int] = asyncio.Queue()  # intents whose outcome is to be found out
         self.unwritten: list[Callable[[], Future[None]]] = []  # outcomes that found the disk full
         self.volume_sizes = VolumeSizes()
         self.tags = TagState()
@@ -174,8 +176,9 @@ class Guard:
         """
         if self.engine_lowest is None:
             try:
-                response = await upstream.request("GET", "/version")
-                self.learn_versions(await response.json() if response.status == HTTPStatus.OK else {})
+                async with upstream.within(LOOK_SECONDS):
+                    response = await upstream.request("GET", "/version")
+                    self.learn_versions(await response.json() if response.status == HTTPStatus.OK else {})
             except Gone:
                 raise unreachable() from None
         if self.engine_version is None:
@@ -250,7 +253,7 @@ async def _serve(guard: Guard, path: str) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    recovering = loop.create_task(recover(guard))
+    recovering = [loop.create_task(recover(guard)), *(loop.create_task(settle_unknown(guard)) for _ in range(SETTLERS))]
     server = await loop.create_unix_server(lambda: Connection(guard), sock=listen(path), backlog=BACKLOG, start_serving=True)
     watching = loop.create_task(guard.watch())
     writing = loop.create_task(guard.write_unwritten())
@@ -261,7 +264,8 @@ async def _serve(guard: Guard, path: str) -> None:
     watching.cancel()
     writing.cancel()
     following.cancel()
-    recovering.cancel()
+    for task in recovering:
+        task.cancel()
     server.close()
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)

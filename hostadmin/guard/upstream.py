@@ -5,8 +5,8 @@ checked values; no byte of a caller's head ever comes near.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,10 @@ UNREACHABLE: Final = (
     "or ask an administrator to run `hostadmin doctor`"
 )
 LOST: Final = "hostadmin: the Docker Engine was lost in the middle of this: look whether it was done, then try again"
+HANGS: Final = "hostadmin: the Docker Engine has not answered in time: try again later, or ask an administrator to run `hostadmin doctor`"
+TOO_LARGE: Final = "hostadmin: the Docker Engine's answer is too large"
+LOOK_SECONDS: Final = 30
+INTERIM_LIMIT: Final = 8
 SWITCHING: Final = 101
 
 
@@ -35,6 +39,11 @@ def unreachable() -> Refusal:
 def lost_engine() -> Refusal:
     """Return the 503 for an engine that was lost while it worked on a request: nobody knows what it did."""
     return Refusal(503, LOST, RULE_ENGINE, recorded=False)
+
+
+def hanging() -> Refusal:
+    """Return the 504 for an engine that has not answered a question of our own in time."""
+    return Refusal(504, HANGS, RULE_ENGINE, recorded=False)
 
 
 @dataclass(slots=True)
@@ -50,13 +59,32 @@ class Response:
         return self.head.status
 
     async def read(self) -> bytes:
-        """Return the whole body, at most 64 MiB."""
-        return await self.body.read_all(ANSWER_LIMIT)
+        """Return the whole body, at most 64 MiB.
+
+        Raises:
+            Refusal: 502, it is larger.
+            Gone: it was cut off, or its framing is malformed.
+
+        """
+        try:
+            return await self.body.read_all(ANSWER_LIMIT)
+        except ValueError as error:
+            raise Gone(str(error)) from error
+        except Refusal as error:
+            raise Refusal(502, TOO_LARGE, RULE_ENGINE, recorded=False) from error
 
     async def json(self) -> Any:
-        """Return the whole body as JSON (``None`` if it is empty)."""
+        """Return the whole body as JSON (``None`` if it is empty).
+
+        Raises:
+            Refusal, Gone: as ``read``; ``Gone`` also if it is not JSON.
+
+        """
         data = await self.read()
-        return orjson.loads(data) if data.strip() else None
+        try:
+            return orjson.loads(data) if data.strip() else None
+        except ValueError as error:
+            raise Gone("the engine's answer is not JSON") from error
 
     async def message(self) -> str:
         """Return the engine's error text, whatever shape it has."""
@@ -69,10 +97,18 @@ class Response:
 
 
 class Upstream:
-    """One connection to the engine, opened when first needed."""
+    """One connection to the engine, opened when first needed.
 
-    def __init__(self, path: str) -> None:
+    Args:
+        path: the engine's socket.
+        learn_version: told the engine's newest API version by the first answer of every new connection: behind the same
+            socket may be another engine by now.
+
+    """
+
+    def __init__(self, path: str, learn_version: Callable[[str | None], None] | None = None) -> None:
         self.path = path
+        self._learn_version = learn_version
         self.channel: Channel | None = None
         self._busy: Response | None = None
 
@@ -113,7 +149,7 @@ class Upstream:
         channel.write(head + (body or raw))
         sender = asyncio.ensure_future(_send(channel, stream)) if stream is not None else None
         try:
-            answer = await self._answer(channel, method)
+            answer = await self._answer(channel, method, upgrading=any(name == "Upgrade" for name, _ in fields))
         except Gone:
             if sender is not None:
                 sender.cancel()
@@ -124,14 +160,31 @@ class Upstream:
         if sender is not None:
             answer.body = _Sending(answer.body, sender)
         self._busy = answer
+        if fresh and self._learn_version is not None:
+            self._learn_version(answer.head.get("api-version"))
         return answer
+
+    @asynccontextmanager
+    async def within(self, seconds: float | None) -> AsyncIterator[None]:
+        """Bound questions of our own in time (``None``: not at all); what the caller waits for is never bounded.
+
+        Raises:
+            Refusal: 504, the engine has not answered; the connection is closed, so that its answer is nobody's.
+
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            self.close()
+            raise hanging() from None
 
     async def _ready(self) -> bool:
         """Make sure of an idle connection; return whether it is a new one."""
         if self._busy is not None and not (self._busy.body.done and self._busy.head.keep_alive):
             self.close()
         self._busy = None
-        if self.channel is not None and (self.channel.eof or self.channel.lost):
+        if self.channel is not None and (self.channel.eof or self.channel.lost or self.channel.waiting):  # late bytes: nobody's
             self.close()
         if self.channel is not None:
             return False
@@ -144,19 +197,21 @@ class Upstream:
         return True
 
     @staticmethod
-    async def _answer(channel: Channel, method: str) -> Response:
-        while True:
-            raw = await channel.read_head()
-            if raw is None:
-                raise Gone("the engine closed the connection")
+    async def _answer(channel: Channel, method: str, *, upgrading: bool) -> Response:
+        for _ in range(INTERIM_LIMIT):
             try:
+                raw = await channel.read_head()
+                if raw is None:
+                    raise Gone("the engine closed the connection")
                 head = parse_response_head(raw, method=method)
-            except ValueError as error:
+            except (ValueError, Refusal) as error:
                 raise Gone(str(error)) from error
+            if head.status == SWITCHING and not upgrading:
+                raise Gone("the engine changes to a protocol that nobody asked for")
             if head.status >= 200 or head.status == SWITCHING:  # skip 100 Continue
-                break
-        until_eof = head.length is None and not head.chunked
-        return Response(head, Body(channel, head.length, chunked=head.chunked, until_eof=until_eof))
+                until_eof = head.length is None and not head.chunked
+                return Response(head, Body(channel, head.length, chunked=head.chunked, until_eof=until_eof))
+        raise Gone("the engine answers with interim answers only")
 
     def take(self) -> Channel:
         """Hand over the connection for a splice; this object then has none."""

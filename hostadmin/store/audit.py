@@ -30,6 +30,11 @@ def close_intent(tx: Tx, seq: int) -> bool:
     return tx.execute(_CLOSE, {"of": seq}).rowcount > 0
 
 
+def is_open(tx: Tx, seq: int) -> bool:
+    """Tell whether an intent waits for its outcome."""
+    return tx.execute(select(audit_open.c.seq).where(audit_open.c.seq == seq)).first() is not None
+
+
 def is_unsettled(tx: Tx, req: str, account: str, ref: str) -> bool:
     """Tell whether a request of an account has an intent, and no outcome that names another object than ``ref``."""
     c = audit_records.c

@@ -13,6 +13,7 @@ from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.query import build_filters
 from hostadmin.guard.refusal import RULE_OWNERSHIP, Refusal
+from hostadmin.guard.upstream import LOOK_SECONDS
 
 AMBIGUOUS: Final = re.compile(r"[Mm]ultiple IDs found|is ambiguous")
 ABBREVIATION: Final = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
@@ -52,10 +53,11 @@ async def _find(x: Exchange, *segments: str) -> Any:
         Refusal: the engine's own error, for any other failure.
 
     """
-    response = await x.ask("GET", *segments)
-    if response.status == 200:
-        return await response.json()
-    message = await response.message()
+    async with x.upstream.within(LOOK_SECONDS):
+        response = await x.ask("GET", *segments)
+        if response.status == 200:
+            return await response.json()
+        message = await response.message()
     if response.status == 404 or AMBIGUOUS.search(message):
         return None
     raise Refusal(response.status, x.clean(message), "engine", recorded=False)

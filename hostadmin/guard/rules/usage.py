@@ -12,6 +12,7 @@ from hostadmin.guard.layers import Stack, read_stack, shared_sizes, total_size
 from hostadmin.guard.query import build_filters
 from hostadmin.guard.refusal import malformed
 from hostadmin.guard.rules import containers, resolve
+from hostadmin.guard.upstream import LOOK_SECONDS
 
 Item = dict[str, Any]
 TYPES: Final = ("container", "image", "volume", "build-cache")
@@ -56,7 +57,8 @@ async def own_containers(x: Exchange, *, size: bool = False) -> list[Item]:
     if not mine:
         return []
     query = [("all", "1"), *([("size", "1")] if size else []), *build_filters({"id": sorted(mine)})]
-    return [containers.show_item(c) for c in await x.look("containers", "json", query=query) if c["Id"] in mine]
+    seconds = None if size else LOOK_SECONDS  # measuring takes as long as it takes
+    return [containers.show_item(c) for c in await x.look("containers", "json", query=query, seconds=seconds) if c["Id"] in mine]
 
 
 async def visible_images(x: Exchange) -> list[Item]:
