@@ -34,6 +34,25 @@ _GPU_STEERING: Final = re.compile(
 PRIVATE: Final = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 WIDEST_PREFIX: Final = 16
 
+ENGINE_CAPABILITIES: Final = frozenset(  # what a container has where nothing is said: moby ``daemon/pkg/oci/caps``
+    [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "NET_RAW",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ]
+)
+
 
 def find_reserved_labels(labels: dict[str, str] | None) -> list[str]:
     """Return a violation per label under the reserved prefix, in any spelling."""
@@ -112,6 +131,10 @@ def _capabilities(host: dict[str, Any], profile: Profile) -> list[str]:
         if name.removeprefix("CAP_") not in profile.capabilities:
             allowed = ", ".join(sorted(profile.capabilities)) or "none"
             found.append(f"capability {name[:64]!r}: profile {profile.name!r} allows {allowed}")
+    dropped = {name.removeprefix("CAP_") for name in host.get("CapDrop", [])}
+    withheld = ENGINE_CAPABILITIES - profile.capabilities - dropped
+    if withheld and "ALL" not in dropped:
+        host["CapDrop"] = [*host.get("CapDrop", []), *sorted(withheld)]
     return found
 
 

@@ -1,8 +1,10 @@
 """What a student must not reach: each attack with its legitimate twin, judged at the engine and the host."""
 
+import io
 import json
 import re
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -299,6 +301,42 @@ def test_a_label_in_a_dockerfile_makes_nobody_else_the_owner(room: Room) -> None
     assert "ashulabel" not in room.dev.ok("ps", "-a", "--format", "{{.Names}}")
     room.ashu.docker("rm", "-f", "ashulabel")
     room.ashu.docker("rmi", "ashulabel:v1")
+
+
+def tar_of(*members: tuple[str, bytes]) -> bytes:
+    """Return a tar: ``(name, type)`` each; a file holds its own name."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, kind in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.devmajor, info.devminor = kind, 0o666, 1, 5
+            info.size = len(name) if kind == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(name.encode()) if info.size else None)
+    return out.getvalue()
+
+
+def test_nobody_makes_or_brings_device_nodes(room: Room) -> None:
+    """A shell on the host could open them through ``/proc/PID/root``, past the container's device rules."""
+    assert "MKNOD" in room.engine.eye.container("ashuc1")["HostConfig"]["CapDrop"]
+    made = room.ashu.docker("exec", "ashuc1", "mknod", "/tmp/d", "c", "1", "5")
+    assert made.returncode != 0
+    assert "permitted" in made.stderr
+    assert room.ashu.ok("exec", "ashuc1", "sh", "-c", "mkfifo /tmp/f; dd if=/dev/zero bs=1 count=3 2>/dev/null | wc -c") == "3"
+    node, plain, under_dev = ("d", tarfile.CHRTYPE), ("plain", tarfile.REGTYPE), ("dev/zero", tarfile.CHRTYPE)
+    for members, status in (((plain, node), b"403"), ((plain, under_dev), b"200")):
+        tar = tar_of(*members)
+        answer = room.ashu.raw("PUT", f"{API}/containers/ashuc1/archive?path=/tmp", tar)
+        assert answer.split()[1] == status, answer
+        answer = room.ashu.raw("POST", f"{API}/images/create?fromSrc=-&repo=ashu/nodes", tar)
+        assert (b"device node" in answer) is (status == b"403"), answer
+    listed = room.ashu.ok("exec", "ashuc1", "find", "/tmp", "-type", "c", "-o", "-type", "b")
+    assert listed == ""
+    assert room.ashu.ok("exec", "ashuc1", "cat", "/tmp/plain") == "plain"
+    made = room.ashu.ok("create", "ashu/nodes", "/plain")
+    exported = tarfile.open(fileobj=io.BytesIO(room.engine.eye.get(f"/containers/{made}/export")))
+    assert [m.name for m in exported if m.isdev()] == []
+    room.ashu.ok("rm", made)
+    room.ashu.ok("rmi", "ashu/nodes")
 
 
 def test_load_cannot_move_anothers_tag(room: Room) -> None:

@@ -13,6 +13,7 @@ from hostadmin.guard.exchange import Exchange, error_message, passed_fields
 from hostadmin.guard.query import Filters, build_filters
 from hostadmin.guard.refusal import Refusal, malformed
 from hostadmin.guard.rules import mounts, quotas, resolve
+from hostadmin.guard.rules.tarstream import TarStream
 from hostadmin.guard.rules.uploads import Upload
 from hostadmin.policy.resources import admit_update
 from hostadmin.store import objects
@@ -233,7 +234,7 @@ async def upload(x: Exchange) -> None:
     query = x.query.pairs("path", "noOverwriteDirNonDir", "copyUIDGID")
     status = "unknown"
     try:
-        response = await Upload(x, "this copy").ask("containers", full, "archive", method="PUT", query=query)
+        response = await Upload(x, "this copy", TarStream(frozenset(), 0)).ask("containers", full, "archive", method="PUT", query=query)
         data = await response.read()
         status = "ok" if response.status < 400 else "error"
     finally:

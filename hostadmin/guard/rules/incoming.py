@@ -16,6 +16,7 @@ from hostadmin.guard.rules import containers, resolve, tags
 from hostadmin.guard.rules.images import target
 from hostadmin.guard.rules.imagetar import Contents, image_stream, read_contents
 from hostadmin.guard.rules.progress import Progress, imported, loaded
+from hostadmin.guard.rules.tarstream import TarStream
 from hostadmin.guard.rules.uploads import Upload
 from hostadmin.guard.target import Query
 from hostadmin.guard.upstream import Response
@@ -175,7 +176,7 @@ async def import_(x: Exchange) -> None:
     shown = [familiar(t) for t in wanted]
     entry = x.entry(target(x, None, ", ".join(shown) or None), action=Action.IMAGE_IMPORT, detail={"tags": shown})
     await arrival.begin(x, entry, wanted)
-    upload = Upload(x, "this import")
+    upload = Upload(x, "this import", TarStream(frozenset(), 0))
     await arrival.send(upload, "images", "create", query=query)
 
 

@@ -21,7 +21,8 @@ EXTENSION_LIMIT: Final = 1 << 20
 ZERO_BLOCK: Final = bytes(BLOCK)
 END: Final = bytes(2 * BLOCK)
 FILES: Final = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE})
-OTHERS: Final = frozenset({tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE})
+DEVICES: Final = frozenset({tarfile.CHRTYPE, tarfile.BLKTYPE})  # a shell on the host opens them through /proc/PID/root
+OTHERS: Final = frozenset({tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE})
 EXTENSIONS: Final = frozenset({tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK})
 XATTR: Final = "SCHILY.xattr."
 COMPRESSED: Final = (b"BZh", b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
@@ -149,9 +150,13 @@ class TarStream:
         if entry.type in EXTENSIONS:
             self._expect(entry, EXTENSION_LIMIT, out)
             return
-        if entry.type not in FILES | OTHERS or entry.size < 0:
+        if entry.type not in FILES | OTHERS | DEVICES or entry.size < 0:
             raise TarRefused(f"{entry.name[:64]!r} is of a kind that is not taken here (sparse files: use --format=pax without --sparse)")
         entry = self._known(entry)
+        if entry.type in DEVICES:
+            if not clean(entry.name).startswith("dev/"):  # those are left out: every container has a /dev made anew
+                raise TarRefused(f"{entry.name[:64]!r} is a device node: nobody brings those onto the host", 403)
+            return
         self._register(entry)
         if entry.type in OTHERS:
             entry.size = 0
