@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import re
+import signal
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -103,6 +104,20 @@ def test_running_containers(room: Room) -> None:
     assert sorted(codes) == [0, 1]
     assert len(room.engine.eye.get("/containers/json")) == 2
     room.ashu.ok("restart", "-t", "0", "ashuq1")
+
+
+def test_what_has_ended_unnoticed_takes_no_place(room: Room) -> None:
+    """While the service is away nobody hears of containers that remove themselves: they are not counted all the same."""
+    room.ashu.ok("create", "--name", "ashuq0", "alpine")
+    os.kill(room.hostadmin.part("service"), signal.SIGSTOP)
+    try:
+        for number in range(6):
+            room.ashu.ok("run", "--rm", "--name", f"ashuq1{number}", "alpine", "true")
+        for number in range(1, 4):
+            room.ashu.ok("create", "--name", f"ashuq{number}", "alpine")
+        assert "containers: 4 of 4 used" in refused(room.ashu, "create", "--name", "ashuq4", "alpine")
+    finally:
+        os.kill(room.hostadmin.part("service"), signal.SIGCONT)
 
 
 def test_networks_and_volumes(room: Room) -> None:

@@ -44,7 +44,9 @@ async def create(x: Exchange) -> None:
         claimed = await mounts.claim_new_volumes(x, volumes)
         if not ports.choose_ports(body["HostConfig"], room, quotas.used_ports(x, room)):
             raise quotas.refuse(x, [f"all host ports of {room.own[0]}-{room.own[1]} are taken by containers; remove one with `docker rm`"])
-        with quotas.reserved(x, {**more, "volumes": more["volumes"] + len(claimed)}):
+        more["volumes"] += len(claimed)
+        await quotas.forget_gone(x, more)
+        with quotas.reserved(x, more):
             await _create(x, body, name, image, claimed)
 
 

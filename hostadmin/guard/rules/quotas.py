@@ -8,9 +8,11 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+from hostadmin.core.clock import now, timestamp
 from hostadmin.core.errors import HostadminError
 from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange
@@ -24,6 +26,7 @@ from hostadmin.store import objects, quotas as store
 from hostadmin.store.database import Tx
 
 RULE: Final = "quota"
+CLAIM: Final = timedelta(seconds=60)
 BRINGS_IMAGES: Final = frozenset({Rule.IMAGE_CREATE, Rule.IMAGE_LOAD, Rule.IMAGE_COMMIT, Rule.BUILD})
 ACTIVE: Final = ("running", "paused", "restarting")
 COUNTED: Final = {"containers": Kind.CONTAINER, "networks": Kind.NETWORK, "volumes": Kind.VOLUME}
@@ -81,6 +84,28 @@ def reserved(x: Exchange, more: Mapping[str, int]) -> Iterator[None]:
         yield
     finally:
         x.guard.pending.subtract(places)
+
+
+async def forget_gone(x: Exchange, more: Mapping[str, int]) -> None:
+    """Before anything is refused: take out of the ledger what has ended and was not noticed yet (``--rm``, ``-v``).
+
+    Volumes are claimed before they are made: only those claimed a while ago are looked for.
+    """
+    if not find_all_exceeded(x, more):
+        return
+    listed = await x.look("containers", "json", query=[("all", "1")]) or []
+    gone = x.guard.ledger.owned(Kind.CONTAINER, x.caller.owner) - {c["Id"] for c in listed}
+    known = {v["Name"] for v in (await x.look("volumes") or {}).get("Volumes") or []}
+    lost = x.guard.ledger.owned(Kind.VOLUME, x.caller.owner) - known
+    settled = timestamp(now() - CLAIM)
+
+    def work(tx: Tx) -> None:
+        objects.mark_gone(tx, Kind.CONTAINER, gone)
+        objects.mark_gone(tx, Kind.VOLUME, lost, seen_by=settled)
+
+    if gone or lost:
+        with contextlib.suppress(HostadminError):
+            await asyncio.wrap_future(x.guard.database.submit(work))
 
 
 def refuse(x: Exchange, exceeded: list[str]) -> Refusal:

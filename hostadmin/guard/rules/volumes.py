@@ -63,6 +63,7 @@ async def create(x: Exchange) -> None:
         if not fresh:
             x.send_json(201, show(await resolve.volume(x, name)))
             return
+        await quotas.forget_gone(x, {"volumes": 1})
         with quotas.reserved(x, {"volumes": 1}):
             response, data = await _create(x, name, labels, request)
     if response.status != 201:
