@@ -30,6 +30,23 @@ NUMBERS: Final = (
 )
 FRACTIONS: Final = ("cpus", "cpus_total")
 FLAGS: Final = ("host_gateway", "gpus")
+UNSAID: Final[dict[str, Any]] = {  # for files that were written before a key was there: what the shipped student has
+    "registries": ["docker.io"],
+    "host_gateway": True,
+    "gpus": False,
+    "containers": 50,
+    "running": 25,
+    "networks": 10,
+    "volumes": 50,
+    "port_block": 0,
+    "published_ports": 50,
+    "memory_total_bytes": 4 << 30,
+    "cpus_total": 2.0,
+    "pids_total": 2048,
+    "image_bytes": 20_000_000_000,
+    "upload_bytes": 4_000_000_000,
+    "log_bytes": 50_000_000,
+}
 LOG: Final = logging.getLogger("hostadmin")
 LOOK_SECONDS: Final = 1.0
 LOG_SMALLEST: Final = 100_000  # bytes; below that a log loses what it is for
@@ -169,6 +186,7 @@ def _profile(name: str, body: Any, problems: list[str]) -> Profile | None:
     if not isinstance(body, dict):
         problems.append(f"unknown key {name!r} outside a profile")
         return None
+    body = {**UNSAID, **body}
     known = {f.name for f in fields(Profile)} - {"name"}
     wrong = [f"[{name}] unknown key {key!r}" for key in body if key not in known]
     wrong += [f"[{name}] lacks {key!r}" for key in sorted(known - set(body))]

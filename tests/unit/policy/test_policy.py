@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hostadmin.core.errors import Invalid, NotFound
-from hostadmin.policy.profiles import load
+from hostadmin.policy.profiles import UNSAID, load
 from hostadmin.policy.restarts import RestartPolicy, correct_restart, default_restart, find_restart_violation, parse_restart_policy
 
 FILE = Path(__file__).parents[3] / "config" / "profiles.toml"
@@ -20,6 +20,15 @@ def test_the_shipped_profiles_are_acceptable():
     with pytest.raises(NotFound):
         profiles.get("king")
     assert profiles.get_or_default("king").name == "student"
+
+
+def test_a_file_of_an_earlier_version_has_the_students_numbers(tmp_path):
+    lines = [line for line in FILE.read_text().splitlines() if line.partition(" =")[0] not in UNSAID]
+    file = tmp_path / "old.toml"
+    file.write_text("\n".join(lines))
+    assert load(file, "student").get(None) == STUDENT
+    old, shipped = load(file, "student").get("trainer"), load(FILE, "student").get("trainer")
+    assert (old.containers, old.pids) == (STUDENT.containers, shipped.pids)
 
 
 @pytest.mark.parametrize(
