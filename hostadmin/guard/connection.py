@@ -1,6 +1,7 @@
 """One caller's connection: head after head, each judged from the beginning (rule T13)."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
@@ -25,6 +26,7 @@ from hostadmin.host.peers import Peer, Place, credentials, identify
 LOG = logging.getLogger("hostadmin.guard")
 IDLE_SECONDS: Final = 600
 HEAD_SECONDS: Final = 10
+LINGER_SECONDS: Final = 2
 
 
 @lru_cache(maxsize=4096)
@@ -90,6 +92,9 @@ class Connection(Channel):
             while await self._serve_one():
                 pass
             spliced = self.outlet is not None
+            if not spliced:
+                self.upstream.close()
+                await self._linger()
         except Gone:
             self.abort()
         except Exception:
@@ -100,6 +105,14 @@ class Connection(Channel):
             if not spliced:
                 self.upstream.close()
                 self.close()
+
+    async def _linger(self) -> None:
+        """End our side and read on a little: who is still sending could not read the answer otherwise (RFC 9112 9.6)."""
+        self.write_eof()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self.read():
+                    pass
 
     async def _serve_one(self) -> bool:
         """Serve one request; return whether the connection may carry another."""

@@ -7,7 +7,7 @@ import resource
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -128,16 +128,40 @@ def test_open_streams_do_not_use_up_the_turns(stage: tuple[Engine, Hostadmin], p
         end(process)
 
 
-def test_a_head_that_does_not_end_is_ended(stage: tuple[Engine, Hostadmin]) -> None:
-    """Ten seconds from its first byte, however busily it dribbles; an idle connection may wait longer."""
+def as_ashu(work: Callable[[], int]) -> int:
+    """Do something in a child with ashu's uid; return its exit code."""
     account = pwd.getpwnam("ashu")
     pid = os.fork()
     if pid == 0:
-        os.setgid(account.pw_gid)
-        os.setuid(account.pw_uid)
-        os._exit(_dribble())
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+        code = 99
+        with suppress(Exception):
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            code = work()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_head_that_does_not_end_is_ended(stage: tuple[Engine, Hostadmin]) -> None:
+    """Ten seconds from its first byte, however busily it dribbles; an idle connection may wait longer."""
+    assert as_ashu(_dribble) == 0
+
+
+def test_who_is_refused_while_still_sending_can_read_why(stage: tuple[Engine, Hostadmin]) -> None:
+    """The answer is there before the body: what is sent after it breaks no pipe."""
+    assert as_ashu(_send_on) == 0
+
+
+def _send_on() -> int:
+    """Send a body after its refusal; return 0 if that went through, the refusal could be read, and the end came."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(GUARD_SOCKET)
+    sock.sendall(b"POST /v1.41/swarm/init HTTP/1.1\r\nHost: d\r\nContent-Length: 400000\r\n\r\n")
+    time.sleep(0.3)
+    for _ in range(4):
+        sock.sendall(b"x" * 100_000)
+    answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    return 0 if answer.startswith(b"HTTP/1.1 503") and b"swarm manager" in answer else 1
 
 
 def _dribble() -> int:
