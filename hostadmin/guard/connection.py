@@ -27,6 +27,7 @@ LOG = logging.getLogger("hostadmin.guard")
 IDLE_SECONDS: Final = 600
 HEAD_SECONDS: Final = 10
 LINGER_SECONDS: Final = 2
+TURNING_AWAY_MOST: Final = 256
 
 
 @lru_cache(maxsize=4096)
@@ -55,7 +56,7 @@ class Connection(Channel):
             self._enter(transport.get_extra_info("socket"))
         except Refusal as refusal:
             self.write(_answer_of(refusal, self.guard.offered_version, keep=False))
-            self.close()
+            self._task = self.loop.create_task(self._turn_away())
             return
         self.guard.connections.add(self)
         self._task = self.loop.create_task(self._run())
@@ -105,6 +106,16 @@ class Connection(Channel):
             if not spliced:
                 self.upstream.close()
                 self.close()
+
+    async def _turn_away(self) -> None:
+        """Let a few of a crowd read why they are turned away; the rest just end, so that they hold nothing."""
+        if self.guard.turning_away < TURNING_AWAY_MOST:
+            self.guard.turning_away += 1
+            try:
+                await self._linger()
+            finally:
+                self.guard.turning_away -= 1
+        self.close()
 
     async def _linger(self) -> None:
         """End our side and read on a little: who is still sending could not read the answer otherwise (RFC 9112 9.6)."""

@@ -89,6 +89,7 @@ class Guard:
         limits = limits.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.turns = Turns(limits.requests_per_user)
         self._crowd = Crowd(limits)
+        self.turning_away = 0
         self._turned_away: dict[Hashable, float] = {}
         self.making = Making()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
