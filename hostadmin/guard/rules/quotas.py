@@ -130,9 +130,8 @@ async def place_to_run(x: Exchange, full: str) -> AsyncIterator[None]:
     async with x.guard.lock(f"running:{x.caller.owner}"):
         listed = await x.look("containers", "json", query=[("all", "1"), *build_filters({"status": list(ACTIVE)})])
         running = [c for c in listed or [] if c["Id"] in mine and c["Id"] != full]
-        names = [
-            (c.get("Names") or ["/?"])[0].removeprefix("/") for c in sorted(reversed(running), key=lambda c: c.get("Created", 0))
-        ]  # the engine lists the newest first
+        running.reverse()  # the engine lists the newest first
+        names = [(c.get("Names") or ["/?"])[0].removeprefix("/") for c in running]
         exceeded = find_exceeded("running", len(running), 1, profile_of(x), lambda: names)
         if exceeded:
             raise refuse(x, [exceeded])
