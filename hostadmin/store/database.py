@@ -15,7 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -85,6 +85,11 @@ class Database:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._lock_fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with self._locked(), closing(sqlite3.connect(self.path, timeout=5)) as raw:  # SQLite does not wait for this switch
+                raw.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.Error as error:
+            raise Unavailable(f"The database {self.path} cannot be opened ({error}): nothing was done.", key="store-unavailable") from error
 
     def _engine(self, *, pool_size: int, begin: str, read_only: bool = False) -> sqlalchemy.Engine:
         options: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
