@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.attacks import admissions, oracle
+from tests.integration.attacks import admissions, bodies, oracle
 from tests.integration.attacks.room import API, Room, Things, make_room
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
@@ -61,17 +61,17 @@ def test_a_container_that_reaches_too_far(room: Room, name: str) -> None:
     room.tidy()
 
 
-@pytest.mark.parametrize("name", admissions.REQUESTS)
+@pytest.mark.parametrize("name", bodies.REQUESTS)
 def test_another_request_that_reaches_too_far(room: Room, name: str) -> None:
-    method, target, body, *_ = admissions.REQUESTS[name]
+    method, target, body, *_ = bodies.REQUESTS[name]
     said = room.attacker.ask(method, API + fill(room, room.theirs, target), fill(room, room.theirs, body))
     room.judge((name, said))
 
 
-@pytest.mark.parametrize("name", admissions.REQUESTS)
+@pytest.mark.parametrize("name", bodies.REQUESTS)
 def test_its_twin_works(room: Room, name: str) -> None:
     """Runs after all attacks of this file: it changes the attacker's own things, and nothing else."""
-    *_, method, target, body, status = admissions.REQUESTS[name]
+    *_, method, target, body, status = bodies.REQUESTS[name]
     if (method, target, repr(body)) in TRIED:
         return
     TRIED[method, target, repr(body)] = name

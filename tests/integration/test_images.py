@@ -11,43 +11,17 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.integration.imagefiles import image_file, tar
+from tests.integration.imageroom import API, Room, load
 from tests.integration.people import Student, command_lines
 from tests.integration.registry import LOCKED, OPEN, PASSWORD, USER, registries
-from tests.integration.stage import ENGINE_SOCKET, Engine, Hostadmin, make_stage, until
+from tests.integration.stage import ENGINE_SOCKET, make_stage, until
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
-API = "/v1.41"
-
-
-@dataclass(frozen=True)
-class Room:
-    """Two students: ``ashu`` attacks, ``dev`` has what is to be kept."""
-
-    engine: Engine
-    hostadmin: Hostadmin
-    ashu: Student
-    dev: Student
-
-    def image(self, ref: str) -> str:
-        """Return the id that the engine has for a reference, empty if there is none."""
-        status, found = self.engine.eye.call("GET", f"/images/{ref}/json")
-        return str(found["Id"]) if status == 200 else ""
-
-    def held(self, login: str) -> set[str]:
-        """Return the ids that the ledger says somebody holds."""
-        rows = self.hostadmin.rows("select image_id from image_holders h join users u on u.id = h.user_id where u.login = ?", login)
-        return {image for (image,) in rows}
-
-    def secret(self, tag: str, text: str) -> str:
-        """Have dev build a private image with a file ``/secret``; return its id."""
-        self.dev.ok("build", "-q", "-t", tag, "-", stdin=f"FROM alpine\nRUN echo {text} >/secret\n")
-        return self.image(tag)
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +30,6 @@ def room() -> Iterator[Room]:
         for login in ("ashu", "dev"):
             assert hostadmin.run("user", "add", login, "--docker").returncode == 0
         yield Room(engine, hostadmin, Student("ashu"), Student("dev"))
-
-
-def load(student: Student, data: bytes) -> bytes:
-    """Load an image file; return the whole answer."""
-    return student.raw("POST", f"{API}/images/load?quiet=1", data)
 
 
 # -- references that are somebody else's ---------------------------------------------------------
@@ -528,8 +497,3 @@ def test_a_build_refused_for_what_it_stands_on_was_not_done(room: Room) -> None:
     )
     assert rows == [("not-done",)]
     assert not room.hostadmin.rows("select * from image_tags where tag like '%ashunot%'")
-
-
-def test_buildkit_says_what_to_set(room: Room) -> None:
-    for target in ("/build?version=2&session=x&remote=client-session", "/session", "/grpc"):
-        assert b"DOCKER_BUILDKIT=0" in room.ashu.raw("POST", API + target), target

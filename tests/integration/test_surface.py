@@ -195,3 +195,8 @@ def test_a_revocation_ends_a_websocket(room):
         process.stdin.write("|never said\n")
         process.stdin.flush()
         assert process.stdout.readline() == "ended\n"
+
+
+@pytest.mark.parametrize("target", ["/build?version=2&session=x&remote=client-session", "/session", "/grpc"])
+def test_buildkit_says_what_to_set(room: Room, target: str) -> None:
+    assert b"DOCKER_BUILDKIT=0" in room.ashu.raw("POST", f"/v1.41{target}")
