@@ -9,9 +9,12 @@ from hostadmin.cli.output import pairs, show_json, size, table
 from hostadmin.cli.users import JSON
 
 
-@click.group()
-def me() -> None:
-    """What is yours here."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def me(context: click.Context) -> None:
+    """What is yours here; alone: who you are, and what you hold against your limits."""
+    if context.invoked_subcommand is None:
+        context.invoke(whoami, as_json=False)
 
 
 @me.command()

@@ -104,6 +104,7 @@ CALLS = {
     "job history resync": [("GET", "/jobs/history?name=resync", None, page(RUN))],
     "audit list --actor ashu --decision deny": [("GET", "/audit?actor=ashu&decision=deny&limit=100", None, page(RECORD))],
     "audit show 9": [("GET", "/audit/9", None, RECORD)],
+    "me": [("GET", "/me", None, ME | {"quotas": QUOTAS})],
     "me whoami": [("GET", "/me", None, ME | {"quotas": QUOTAS})],
     "me quota": [("GET", "/me/quota", None, {"profile": "student", "quotas": QUOTAS, "ports": [20000, 20003]})],
 }
@@ -172,6 +173,8 @@ def run(monkeypatch, capsys):
 
 def leaves(command=root, name=""):
     if isinstance(command, click.Group):
+        if command.invoke_without_command and name:
+            yield name, command
         for word, inner in command.commands.items():
             yield from leaves(inner, f"{name} {word}".strip())
     else:
