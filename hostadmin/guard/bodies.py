@@ -262,7 +262,7 @@ NETWORK_OPTIONS: Final = (
 )
 NETWORK: Final = {
     "Name": SHORT,
-    "CheckDuplicate": dropped,
+    "CheckDuplicate": boolean,
     "Driver": choice("", "bridge", "default"),
     "Scope": neutral("networks are local"),
     "EnableIPv4": since((1, 47), boolean),

@@ -44,6 +44,7 @@ PASSED_FIELDS: Final = {
 }
 JSON_TYPE: Final = (("Content-Type", "application/json"),)
 RAW_STREAM: Final = "application/vnd.docker.raw-stream"
+FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 HEAD_READ_SECONDS: Final = 0.25
 PHRASES: Final = {101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
 
@@ -133,12 +134,22 @@ class Exchange:
     async def read_nothing(self) -> None:
         """Read and drop the body of an operation that has none (an engine ignores it too)."""
         try:
-            await self.body.read_all(JSON_LIMIT)
+            data = await self.body.read_all(JSON_LIMIT)
         except ValueError as error:
             raise malformed(str(error), close=True) from None
+        if data and self._sends_form:
+            raise malformed("a form has no meaning here: parameters belong in the query")
+
+    @property
+    def _sends_form(self) -> bool:
+        """Whether an engine would read parameters out of the body, and prefer them (Go's ``Request.ParseForm``)."""
+        kind = (self.head.get("content-type") or "").partition(";")[0].strip().lower()
+        return self.head.method in ("POST", "PUT") and kind in FORMS
 
     async def read_stream(self) -> AsyncIterator[bytes]:
         """Yield an opaque body, with back-pressure."""
+        if self._sends_form:
+            raise malformed("a form has no meaning here: parameters belong in the query", close=True)
         self._invite()
         try:
             while data := await self.body.read():

@@ -18,6 +18,9 @@ Kind = Callable[[str], Any]
 INT32: Final = 2**31
 INT64: Final = 2**63
 FALSE: Final = ("", "0", "no", "false", "none")
+SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What Go takes for space (``unicode.IsSpace``); Python adds the separators 0x1c to 0x1f."""
+GO_BOOLEANS: Final = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 _UNIX: Final = re.compile(r"(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,9}))?")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -27,7 +30,7 @@ _PLATFORM_MEMBERS: Final = ("architecture", "os", "os.version", "os.features", "
 
 def boolean(text: str) -> bool:
     """Everything but a few words is true (moby ``httputils.BoolValue``)."""
-    return text.strip().lower() not in FALSE
+    return text.strip(SPACES).lower() not in FALSE
 
 
 def integer(low: int, high: int) -> Kind:
@@ -126,6 +129,7 @@ def json_platform(text: str) -> str:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "b": boolean,
+    "bool": words(*GO_BOOLEANS),
     "i": integer(-INT32, INT32 - 1),
     "l": integer(-INT64, INT64 - 1),
     "u": integer(0, 2 * INT32 - 1),

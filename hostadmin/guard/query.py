@@ -152,7 +152,11 @@ def _is_taken(name: str, text: str, parameter: Parameter, version: Version) -> b
 
 
 def parse_filters(text: str) -> Filters:
-    """Read ``filters`` in the map form or the older list form."""
+    """Read ``filters`` in the map form or the older list form, one for all keys (moby ``filters.FromJSON``).
+
+    A key without values stays: for some keys nothing fits it, for others everything. A value that is ``false`` is
+    refused: some keys take it for the value, others for none.
+    """
     if not text:
         return {}
     value = parse_json(text, "filters")
@@ -162,12 +166,13 @@ def parse_filters(text: str) -> Filters:
         raise malformed("filters must be an object")
     found: Filters = {}
     for key, given in value.items():
-        if isinstance(given, dict) and not all(type(v) is bool for v in given.values()):
-            raise malformed(f"filter {key[:64]!r} must be a map of text to true or false")
-        values = list(given) if isinstance(given, dict) else [given] if isinstance(given, str) else given
-        if not isinstance(values, list) or not all(type(v) in (str, bool, int) for v in values):
+        if isinstance(given, dict) and not all(v is True for v in given.values()):
+            raise malformed(f"filter {key[:64]!r} must be a map of text to true; leave out what is not meant")
+        if not isinstance(given, dict | list) or not all(isinstance(v, str) for v in given):
             raise malformed(f"filter {key[:64]!r} must be a list of text")
-        found[key] = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
+        found[key] = list(given)
+    if len({type(given) for given in value.values()}) > 1:
+        raise malformed("filters must be all maps or all lists")
     return found
 
 
@@ -187,5 +192,5 @@ def check_filters(filters: Filters, keys: Mapping[str, Parameter], version: Vers
 
 def build_filters(filters: Filters) -> Query:
     """Write filters for the engine in the map form."""
-    used = {key: dict.fromkeys(values, True) for key, values in filters.items() if values}
+    used = {key: dict.fromkeys(values, True) for key, values in filters.items()}
     return [("filters", dump_json(used).decode("ascii"))] if used else []

@@ -322,7 +322,7 @@ IMAGES: Final = (
 NETWORKS: Final = (
     _row("GET", "/networks", "NetworkList", Rule.NETWORK_LIST, query={"filters": "f"}),
     _row("GET", "/networks/", "NetworkListSlash", Rule.NETWORK_LIST, query={"filters": "f"}),
-    _row("GET", "/networks/{id}", "NetworkInspect", Rule.NETWORK_INSPECT, query={"verbose": "b", "scope": "scope"}),
+    _row("GET", "/networks/{id}", "NetworkInspect", Rule.NETWORK_INSPECT, query={"verbose": "bool", "scope": "scope"}),
     _row("POST", "/networks/create", "NetworkCreate", Rule.NETWORK_CREATE, Action.NETWORK_CREATE),
     _row("POST", "/networks/{id}/connect", "NetworkConnect", Rule.NETWORK_CONNECT, Action.NETWORK_CONNECT),
     _row("POST", "/networks/{id}/disconnect", "NetworkDisconnect", Rule.NETWORK_CONNECT, Action.NETWORK_DISCONNECT),

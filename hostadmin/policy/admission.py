@@ -143,7 +143,7 @@ def _security(host: dict[str, Any], profile: Profile) -> list[str]:
     found, chosen = [], None
     for option in host.get("SecurityOpt", []):
         key, _, value = option.replace("=", ":", 1).partition(":")
-        if key == NO_NEW_PRIVILEGES and value in ("", "true", "false"):
+        if option == NO_NEW_PRIVILEGES or (key == NO_NEW_PRIVILEGES and value in ("true", "false")):
             chosen = value != "false"
         else:
             found.append(f"security option {key[:64]!r}: profile {profile.name!r} allows {NO_NEW_PRIVILEGES}")

@@ -63,7 +63,7 @@ async def _pin_filters(x: Exchange, filters: Filters, mine: frozenset[str]) -> F
             pinned[key] = [await _own_exactly(x, ref) for ref in pinned[key]]
     if "ancestor" in pinned:
         pinned["ancestor"] = [i for ref in pinned["ancestor"] if (i := await _visible_image(x, ref))] or [NO_IMAGE]
-    if "id" in pinned:
+    if pinned.get("id"):
         pinned["id"] = [full for ref in pinned["id"] if (full := resolve.one_of(mine, ref))] or [NO_ID]
     elif not ("name" in pinned and ("before" in pinned or "since" in pinned)):  # there the name's matches are the list
         pinned["id"] = sorted(mine) or [NO_ID]

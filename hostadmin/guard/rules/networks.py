@@ -52,9 +52,12 @@ async def list_visible(x: Exchange) -> None:
 
 
 async def inspect(x: Exchange) -> None:
-    """Inspect an own or a predefined network."""
+    """Inspect an own or a predefined network; ``verbose`` tells more of swarm's only."""
     await x.read_nothing()
-    x.send_json(200, _cut(x, await resolve.network(x, x.params[0])))
+    found = await resolve.network(x, x.params[0])
+    if x.query.text("scope") not in ("", found.get("Scope")):
+        raise resolve.no_network(x.params[0])
+    x.send_json(200, _cut(x, found))
 
 
 async def create(x: Exchange) -> None:

@@ -139,6 +139,7 @@ def test_forwarded_bodies_hold_only_what_was_given():
         {"Name": "a", "CheckDuplicate": True, "Driver": "bridge", "ConfigFrom": {"Network": ""}, "Options": {}}, ""
     ) == {
         "Name": "a",
+        "CheckDuplicate": True,
         "Driver": "bridge",
         "Options": {},
     }

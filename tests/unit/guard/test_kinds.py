@@ -16,12 +16,12 @@ def read(spec: str, *values: str, version=(1, 55)):
     return Parameters([("x", v) for v in values], read_parameters("Test", {"x": spec}), version).pairs("x")
 
 
-@pytest.mark.parametrize("text", ["1", "true", "True", "T", "yes", "on", "2", " 1 ", "anything"])
+@pytest.mark.parametrize("text", ["1", "true", "True", "T", "yes", "on", "2", " 1 ", "anything", "\x1cfalse", "0\x1f", "\u200bno"])
 def test_true(text):
     assert read("b", text) == [("x", "1")]
 
 
-@pytest.mark.parametrize("text", ["", "0", "no", "No", "false", "False", "none", "None", " false "])
+@pytest.mark.parametrize("text", ["", "0", "no", "No", "false", "False", "none", "None", " false ", "\xa0no\u3000", "\v0\x85"])
 def test_false(text):
     assert read("b", text) == [("x", "0")]
 
@@ -103,11 +103,9 @@ def filters(operation: str, value: object, version=(1, 55)):
 
 
 def test_both_forms_of_filters_are_one():
-    assert filters("ContainerList", {"exited": [7], "status": {"running": True}, "is-task": [False]}) == {
-        "exited": ["7"],
-        "status": ["running"],
-        "is-task": ["false"],
-    }
+    expected = {"exited": ["7"], "status": ["running"], "network": []}
+    assert filters("ContainerList", {"exited": ["7"], "status": ["running"], "network": []}) == expected
+    assert filters("ContainerList", {"exited": {"7": True}, "status": {"running": True}, "network": {}}) == expected
     assert filters("ContainerList", None) == {}
 
 
@@ -141,7 +139,13 @@ def test_what_is_no_time_is_refused_in_the_engines_words(text):
     [
         ("ContainerList", {"name": {"a": 1}}),
         ("ContainerList", {"name": {"a": {"b": True}}}),
+        ("ContainerList", {"name": {"a": False}}),
+        ("ContainerList", {"name": {"a": True, "b": False}}),
         ("ContainerList", {"name": 1}),
+        ("ContainerList", {"name": "a"}),
+        ("ContainerList", {"name": None}),
+        ("ContainerList", {"name": [1]}),
+        ("ContainerList", {"name": [True]}),
         ("ContainerList", {"label": ["a\nb"]}),
     ],
 )
@@ -150,6 +154,11 @@ def test_filter_values_of_another_kind_are_refused_with_the_key(operation, value
         filters(operation, value)
     assert refused.value.status == 400
     assert repr(next(iter(value))) in refused.value.message
+
+
+def test_filters_in_both_forms_at_once_are_refused():
+    with pytest.raises(Refusal, match="all maps or all lists"):
+        filters("ContainerList", {"name": ["a"], "status": {"running": True}})
 
 
 @pytest.mark.parametrize("operation", FILTERS)

@@ -36,7 +36,7 @@ UNDOCUMENTED = {
     ("ImageBuild", "buildid"): "the CLI sends it; dropped",
     ("NetworkListSlash", "filters"): "the same as NetworkList",
 }
-KINDS_OF_TYPE = {"boolean": {"b"}, "integer": {"i", "l", "u", "t"}}
+KINDS_OF_TYPE = {"boolean": {"b", "bool"}, "integer": {"i", "l", "u", "t"}}
 
 
 def kind(route: Route, name: str) -> str:

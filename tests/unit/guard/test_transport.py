@@ -26,6 +26,7 @@ PATHS = {"containers": "own", "exec": EXEC, "images": "img", "networks": "net", 
 REQUIRED = {"ImageTag": "?repo=new&tag=1", "ContainerRename": "?name=new", "ImageGetAll": "?names=img", "ImageSearch": "?term=x"}
 DECIDING = [r for r in ROUTES if r.rule not in REFUSING and r.rule is not Rule.EMPTY_LIST]
 BODILESS = [r for r in DECIDING if r.operation not in JSON_BODY | OPAQUE_BODY | STREAMS]
+PLAIN = "Content-Type: text/plain"
 FORM = "Content-Type: application/x-www-form-urlencoded"
 EVIL = b"signal=EVIL&name=evil&force=1&all=1&h=1&w=1&filters=%7B%22evil%22%3A%5B%5D%7D"
 HEADERS = (
@@ -92,7 +93,7 @@ def seen(database):
         for route in sorted(BODILESS, key=lambda r: (r.operation.endswith("Prune"), r.method == "DELETE")):  # what is gone comes last
             before = len(stand_in.requests)
             client = await connect()
-            status, value = await client.call(route.method, f"/v1.41{path_of(route)}", EVIL, FORM, *HEADERS)
+            status, value = await client.call(route.method, f"/v1.41{path_of(route)}", EVIL, PLAIN, *HEADERS)
             client.writer.close()
             found[route.operation] = (status, value, stand_in.requests[before:])
 

@@ -118,7 +118,7 @@ BAD = [
     {"HostConfig": {"Tmpfs": {"/t": "size=50%"}}}, {"HostConfig": {"Tmpfs": {"/t": "size=2g"}}}, {"HostConfig": {"Tmpfs": {"/../t": ""}}},
     {"HostConfig": {"Mounts": [{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Options": [["suid"]]}}]}},
     {"HostConfig": {"Mounts": [{"Type": "volume", "Target": "/t", "VolumeOptions": {"Subpath": "../x"}}]}},
-    {"HostConfig": {"SecurityOpt": ["no-new-privileges=maybe"]}}, {"HostConfig": {"CapDrop": ["all the rest"]}},
+    {"HostConfig": {"SecurityOpt": ["no-new-privileges=maybe"]}}, {"HostConfig": {"SecurityOpt": ["no-new-privileges:"]}}, {"HostConfig": {"CapDrop": ["all the rest"]}},
 ]  # fmt: skip
 GOOD = [
     {"StopTimeout": 60}, {"Healthcheck": {"Interval": 5 * 10**9}}, {"Env": ["NVIDIA_VISIBLE_DEVICES=void", "NVIDIA_API_KEY=x"]},
