@@ -91,6 +91,9 @@ DESIGN: Final = (
         "",
         "told before anything is created; the bare engine leaves a container behind",
     ),
+    Difference(
+        " -it | attach | -ai ", r"/ # [^\n]*(?=/ # )", "", "a prompt is drawn again if the window's size arrives while something is typed"
+    ),
     Difference("version", r"\b1\.\d+\b(?= linux$|\))", "<lowest>", "the guard's version window"),
     Difference(
         "docker info", r"^ +(Network|Log|Runtimes|Docker Root Dir|Labels|CPUs|ID|Name): .*$", "", "only what is the caller's business"
