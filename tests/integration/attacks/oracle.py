@@ -63,7 +63,6 @@ CAPABILITIES: Final = frozenset(
         "SETPCAP",
         "SETUID",
         "SYS_CHROOT",
-        "MKNOD",
     ]
 )
 MASKED: Final = ("/proc/kcore", "/proc/keys", "/sys/firmware")
