@@ -11,15 +11,19 @@ SHORTEST: Final = 8
 LONGEST: Final = 512
 
 
-def hash_password(password: str) -> str:
+def hash_password(password: str, *, rounds: int = ROUNDS) -> str:
     """Return a password's sha512-crypt hash, as ``chpasswd -e`` takes it.
+
+    Args:
+        password: somebody's choice, or one of ``users.passwords``.
+        rounds: what a guess costs; the default is for passwords that somebody chose, ``passwords.RANDOM_ROUNDS`` for random ones.
 
     Raises:
         Invalid: too short, too long, with control characters, or no text; the text is never repeated.
 
     """
     check_password(password)
-    hashed: str = sha512_crypt.using(rounds=ROUNDS).hash(password)
+    hashed: str = sha512_crypt.using(rounds=rounds).hash(password)
     return hashed
 
 
