@@ -78,12 +78,35 @@ class AuditSettings:
 
 @dataclass(frozen=True, slots=True)
 class UsersSettings:
-    """``[users]``: where homes are made, the login shell, and the range of uids given out."""
+    """``[users]``: where homes are made, the login shell, and the numbers that are given out, once and for all.
+
+    ``port_block`` host ports out of ``port_min`` to ``port_max``, and a subnet of ``subnet_prefix`` bits out of
+    ``subnets``, are each account's alone. ``subordinate_ids``: whether accounts get their range of them in subuid(5).
+    ``drift``: what becomes of a membership that was changed by hand. ``secrets``: where passwords wait until they are
+    printed, in memory. Homes of removed accounts are kept as ``archives`` for ``archive_days``; ``notice_days`` before
+    their last day people are told at login, by ``login_script`` (empty: not at all) out of ``notices``.
+    """
 
     home_root: str = "/home"
     shell: str = "/bin/bash"
     uid_min: int = 1000
     uid_max: int = 59999
+    port_min: int = 20000
+    port_max: int = 32767
+    port_block: int = 20
+    subnets: str = "10.200.0.0/13"
+    subnet_prefix: int = 24
+    subordinate_ids: bool = False
+    subid_min: int = 1879048192
+    subid_max: int = 2147352575
+    subid_count: int = 65536
+    drift: Literal["adopt", "restore", "report"] = "adopt"
+    secrets: str = "/run/hostadmin/secrets"
+    archives: str = "/var/lib/hostadmin/homes"
+    archive_days: int = 30
+    notice_days: int = 7
+    notices: str = "/run/hostadmin/notices"
+    login_script: str = "/etc/profile.d/hostadmin.sh"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,20 @@ class Attribution(StrEnum):
 
 
 class UserState(StrEnum):
-    """States of an account in the ledger."""
+    """States of an account in the ledger; only an active one has access."""
 
     ACTIVE = "active"
     LOCKED = "locked"
+    EXPIRED = "expired"  # its last day is over and the service has ended its access
+    LEAVING = "leaving"  # no access any more; what it owns waits for removal, or is being removed
     REMOVED = "removed"
+
+
+class CohortState(StrEnum):
+    """States of a cohort in the ledger."""
+
+    ACTIVE = "active"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)

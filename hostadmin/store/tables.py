@@ -46,6 +46,13 @@ users: Final = Table(
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
     Column("removed_at", String(32)),
+    Column("mail", Text, nullable=False, server_default=""),
+    Column("starts", String(10)),  # ISO date: the first day of access; null = at once
+    Column("cohort_id", String(36), index=True),  # cohorts.id
+    Column("docker", Boolean),  # whether the group with access is to have it; null = whatever the group says
+    Column("groups", JSON, nullable=False, server_default="[]"),  # further groups that hostadmin keeps it in
+    Column("keys", JSON, nullable=False, server_default="[]"),  # the lines of authorized_keys that hostadmin wrote
+    Column("adopted", Boolean, nullable=False, server_default=text("0")),  # was on the host before hostadmin managed it
 )
 # A login and a uid belong to one living account; removed rows stay as tombstones. (Partial indexes name SQLite only:
 # naming PostgreSQL here would load its dialect, 5 MB, into every process; the migrations name both.)
@@ -56,6 +63,44 @@ Index(
     sqlite_where=text("state != 'removed'"),
 )
 Index("uq_users_living_uid", users.c.uid, unique=True, sqlite_where=text("state != 'removed'"))
+
+cohorts: Final = Table(  # the users of one roster; dates are ISO, first and last day of access
+    "cohorts",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("starts", String(10)),
+    Column("ends", String(10)),
+    Column("state", String(16), nullable=False),  # core.values.CohortState
+    Column("removes", Boolean, nullable=False),  # whether its users are removed once its last day is over
+    Column("created_at", String(32), nullable=False),
+    Column("ended_at", String(32)),
+)
+Index("uq_cohorts_living_name", cohorts.c.name, unique=True, sqlite_where=text("state != 'ended'"))
+
+numbers: Final = Table(  # what an account was given once and nobody else ever gets; kept when it is removed
+    "numbers",
+    METADATA,
+    Column("user_id", String(36), ForeignKey("users.id"), primary_key=True),
+    Column("position", Integer, nullable=False, unique=True),  # subordinate ids and subnet follow from it
+    Column("subid_first", BigInteger, nullable=False),
+    Column("subid_count", Integer, nullable=False),
+    Column("subnet", String(18)),  # CIDR; null = there was none left
+)
+
+home_archives: Final = Table(  # homes of removed accounts
+    "home_archives",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("user_id", String(36), ForeignKey("users.id"), nullable=False, index=True),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("keep_until", String(32), nullable=False),
+    Column("deleted_at", String(32)),
+)
 
 objects: Final = Table(
     "objects",
@@ -112,7 +157,7 @@ image_sizes: Final = Table(  # what an image adds to the one that it was built o
     Column("own_bytes", BigInteger, nullable=False),
 )
 
-port_blocks: Final = Table(  # host ports that are one account's alone, allotted once
+port_blocks: Final = Table(  # host ports that are one account's alone, allotted once; kept when it is removed
     "port_blocks",
     METADATA,
     Column("user_id", String(36), ForeignKey("users.id"), primary_key=True),

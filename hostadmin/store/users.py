@@ -1,8 +1,9 @@
 """Accounts in the ledger. A row's ``id`` is the owner that everything else refers to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, insert, select, update
 
@@ -12,10 +13,19 @@ from hostadmin.core.values import UserState
 from hostadmin.store.database import Tx
 from hostadmin.store.tables import users
 
+DATES: Final = ("expires", "starts")
+LISTS: Final = ("groups", "keys")
+
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One account. ``expires`` is the last day of access; ``managed`` is false for adopted members."""
+    """One account.
+
+    ``starts`` and ``expires`` are the first and the last day of access; ``managed`` is false for members of the group
+    that hostadmin did not make, ``adopted`` true for those whom it manages although they were there before.
+    ``docker``: whether the group with access is to have it, ``None`` for whatever the group says; ``groups`` and
+    ``keys``: further groups and lines of authorized_keys that hostadmin keeps.
+    """
 
     id: str
     login: str
@@ -30,13 +40,27 @@ class User:
     created_at: str
     updated_at: str
     removed_at: str | None
+    mail: str = ""
+    starts: date | None = None
+    cohort_id: str | None = None
+    docker: bool | None = None
+    groups: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    adopted: bool = False
 
 
 def _user(row: Row[Any]) -> User:
     values = dict(row._mapping)
     values["state"] = UserState(values["state"])
-    values["expires"] = date.fromisoformat(values["expires"]) if values["expires"] else None
+    values |= {name: date.fromisoformat(values[name]) if values[name] else None for name in DATES}
+    values |= {name: tuple(values[name]) for name in LISTS}
     return User(**values)
+
+
+def _stored(values: dict[str, Any]) -> dict[str, Any]:
+    """Return columns as the table holds them."""
+    stored = {k: v.isoformat() if isinstance(v, date) else v for k, v in values.items()}
+    return {k: list(v) if k in LISTS else v for k, v in stored.items()}
 
 
 def find(tx: Tx, user_id: str) -> User | None:
@@ -72,6 +96,14 @@ def all_users(tx: Tx, *, removed: bool = False) -> list[User]:
     return [_user(row) for row in tx.execute(query)]
 
 
+def of_cohort(tx: Tx, cohort_id: str, *, removed: bool = False) -> Sequence[User]:
+    """Return the accounts of a cohort by login name; tombstones only when ``removed``."""
+    query = select(users).where(users.c.cohort_id == cohort_id).order_by(users.c.login)
+    if not removed:
+        query = query.where(users.c.state != UserState.REMOVED)
+    return [_user(row) for row in tx.execute(query)]
+
+
 def used_uids(tx: Tx) -> set[int]:
     """Return every uid and gid that any account has or had: none of them is given again."""
     return {n for row in tx.execute(select(users.c.uid, users.c.gid)) for n in row}
@@ -88,8 +120,9 @@ def add(
     name: str = "",
     managed: bool = True,
     expires: date | None = None,
+    **more: Any,
 ) -> User:
-    """Insert an active account and return it."""
+    """Insert an active account, ``more`` being further columns, and return it."""
     stamp = timestamp()
     values: dict[str, Any] = {
         "id": new_id(),
@@ -100,14 +133,15 @@ def add(
         "profile": profile,
         "state": UserState.ACTIVE,
         "managed": managed,
-        "expires": expires.isoformat() if expires else None,
+        "expires": expires,
         "home": home,
         "created_at": stamp,
         "updated_at": stamp,
         "removed_at": None,
+        **more,
     }
-    tx.execute(insert(users).values(**values))
-    return User(**{**values, "expires": expires})
+    tx.execute(insert(users).values(**_stored(values)))
+    return User(**values)
 
 
 def observe(tx: Tx, *, login: str, uid: int, gid: int, profile: str) -> User:
@@ -126,12 +160,10 @@ def observe(tx: Tx, *, login: str, uid: int, gid: int, profile: str) -> User:
 
 
 def change(tx: Tx, user_id: str, **values: Any) -> User:
-    """Set columns of one account (``expires`` as a date) and return it as it is then."""
-    if isinstance(values.get("expires"), date):
-        values["expires"] = values["expires"].isoformat()
+    """Set columns of one account (dates as dates) and return it as it is then."""
     if values.get("state") == UserState.REMOVED:
         values["removed_at"] = timestamp()
-    tx.execute(update(users).where(users.c.id == user_id).values(updated_at=timestamp(), **values))
+    tx.execute(update(users).where(users.c.id == user_id).values(updated_at=timestamp(), **_stored(values)))
     user = find(tx, user_id)
     assert user is not None  # noqa: S101  # the id came from this table
     return user
