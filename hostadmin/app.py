@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from hostadmin.audit.actions import Action
@@ -18,12 +18,13 @@ from hostadmin.objects.service import Objects
 from hostadmin.objects.watcher import Watcher
 from hostadmin.opening import load_profiles, open_database
 from hostadmin.policy.profiles import Profiles
-from hostadmin.settings import Settings
+from hostadmin.settings import Settings, UsersSettings
 from hostadmin.store import facts
 from hostadmin.store.database import Database
 from hostadmin.upkeep.cleanup import Cleanup
 from hostadmin.upkeep.restarts import Restarts
 from hostadmin.upkeep.schedule import Scheduler
+from hostadmin.users.numbers import Ranges
 from hostadmin.users.service import Places, Users
 
 ENGINE_SOCKET_FACT: Final = "engine.socket.before"
@@ -62,7 +63,7 @@ def build(settings: Settings) -> App:
     engine = Engine(settings.engine.socket)
     objects = Objects(database, journal, engine)
     holdings = Holdings(database, engine, profiles, settings.guard.cgroup_parent)
-    places = Places(settings.users.home_root, settings.users.shell, settings.users.uid_min, settings.users.uid_max, settings.guard.group)
+    places = Places(settings.users.home_root, settings.users.shell, settings.guard.group, _ranges(settings.users))
     users = Users(database, journal, profiles, places, objects.remove_all_of)
     restarts = Restarts(database, journal, engine, profiles)
     cleanup = Cleanup(database, journal, engine, profiles)
@@ -79,6 +80,10 @@ def build(settings: Settings) -> App:
     )
     closer = SocketCloser(settings, database, journal)
     return App(settings, database, journal, profiles, engine, objects, holdings, users, restarts, cleanup, watcher, scheduler, closer)
+
+
+def _ranges(users: UsersSettings) -> Ranges:
+    return Ranges(**{f.name: getattr(users, f.name) for f in fields(Ranges)})
 
 
 class SocketCloser:

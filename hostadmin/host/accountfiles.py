@@ -1,13 +1,16 @@
 """The account files as they are now: passwd, shadow, group, gshadow. Only reads; asks afresh every time."""
 
 import pwd
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 ETC: Final = Path("/etc")
-SHADOW_EXPIRES: Final = 7  # shadow(5): the 8th field, days since 1970-01-01
+FILES: Final = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
+SHADOW_CHANGED: Final = 2  # shadow(5): the 3rd field, days since 1970-01-01; 0 = to be changed at the next login
+SHADOW_EXPIRES: Final = 7  # the 8th field, days since 1970-01-01
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Shadow:
 
     hashed: str = field(repr=False)
     expires_day: int | None
+    changed_day: int | None = None
 
     @property
     def locked(self) -> bool:
@@ -52,6 +56,28 @@ class Group:
     name: str
     gid: int
     members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All account files at one moment. ``counts``: file → login → how many lines; ``subordinate``: file → login → ranges."""
+
+    accounts: Mapping[str, HostAccount]
+    shadows: Mapping[str, Shadow]
+    groups: Mapping[str, Group]
+    shadow_members: Mapping[str, tuple[str, ...]] | None
+    subordinate: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]]
+    counts: Mapping[str, Mapping[str, int]]
+
+    def listed_in(self, login: str) -> set[str]:
+        """Return the groups whose member list names a login, in group or in gshadow."""
+        listed = {g.name for g in self.groups.values() if login in g.members}
+        return listed | {name for name, members in (self.shadow_members or {}).items() if login in members}
+
+    def listed_everywhere(self, login: str) -> set[str]:
+        """Return the groups that list a login in group *and* in gshadow (where that has the group)."""
+        shadowed = self.shadow_members or {}
+        return {g.name for g in self.groups.values() if login in g.members and login in shadowed.get(g.name, {login})}
 
 
 class AccountFiles:
@@ -90,9 +116,8 @@ class AccountFiles:
         """Return login → line of shadow."""
         found: dict[str, Shadow] = {}
         for fields in self._lines("shadow"):
-            day = fields[SHADOW_EXPIRES] if len(fields) > SHADOW_EXPIRES else ""
             if len(fields) > 1:
-                found.setdefault(fields[0], Shadow(fields[1], int(day) if day.isdigit() else None))
+                found.setdefault(fields[0], Shadow(fields[1], _day(fields, SHADOW_EXPIRES), _day(fields, SHADOW_CHANGED)))
         return found
 
     def group(self, name: str) -> Group | None:
@@ -136,6 +161,18 @@ class AccountFiles:
         """Return how many lines a file has for a login."""
         return sum(fields[0] == login for fields in self._lines(name))
 
+    def read(self) -> "Snapshot":
+        """Return what all files say now, each read once: for looking at many accounts."""
+        lines = {name: self._lines(name) for name in FILES}
+        return Snapshot(
+            accounts=self.all(),
+            shadows=self.shadows(),
+            groups=self.groups(),
+            shadow_members=self._shadow_members() if self.has("gshadow") else None,
+            subordinate={name: _ranges(lines[name]) for name in ("subuid", "subgid")},
+            counts={name: Counter(fields[0] for fields in lines[name]) for name in FILES},
+        )
+
     def used_numbers(self) -> set[int]:
         """Return every uid and gid on the host."""
         numbers = {n for a in self.all().values() for n in (a.uid, a.gid)}
@@ -168,8 +205,22 @@ class AccountFiles:
         return [line.split(":") for line in text.split("\n") if line]
 
 
+def _day(fields: list[str], position: int) -> int | None:
+    text = fields[position] if len(fields) > position else ""
+    return int(text) if text.isdigit() else None
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name)
+
+
+def _ranges(lines: list[list[str]]) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Return login → ``(first, count)`` of a subuid(5) file."""
+    found: dict[str, tuple[tuple[int, int], ...]] = {}
+    for fields in lines:
+        if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
+            found[fields[0]] = (*found.get(fields[0], ()), (int(fields[1]), int(fields[2])))
+    return found
 
 
 def _from_nss(entry: pwd.struct_passwd) -> HostAccount:

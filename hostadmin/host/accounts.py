@@ -7,14 +7,15 @@ import pwd
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 from hostadmin.core.errors import Conflict, Failed
 from hostadmin.host import homes, programs
-from hostadmin.host.accountfiles import ETC, AccountFiles, HostAccount
+from hostadmin.host.accountfiles import ETC, AccountFiles, HostAccount, Snapshot
 from hostadmin.host.programs import ProgramFailed
 
 EPOCH: Final = date(1970, 1, 1)
@@ -24,7 +25,25 @@ LOCK_WAIT_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = (0.05, 1.0)
 HASH: Final = re.compile(r"\$6\$(?:rounds=[1-9][0-9]{0,8}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}")
 NO_SUBORDINATE_IDS: Final = ("-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0")
-_TOOLS: Final = threading.Lock()
+# The tools wait for each other (lckpwdf(3)) and read after they have the lock; gpasswd, which does not, is never used.
+# Two at once overlap in their start and in making homes; more than two only wait.
+TOOLS_AT_ONCE: Final = 2
+_TOOLS: Final = threading.BoundedSemaphore(TOOLS_AT_ONCE)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What ``create`` makes. ``expires``: the last day; ``groups``: further ones; ``subids``: first and count, or none."""
+
+    login: str
+    uid: int
+    gid: int
+    name: str
+    home: str
+    shell: str
+    expires: date | None
+    groups: tuple[str, ...] = ()
+    subids: tuple[int, int] | None = None
 
 
 def find_uid(uid: int) -> HostAccount | None:
@@ -58,43 +77,55 @@ class Accounts(AccountFiles):
         super().__init__(etc)
         self._run = run
 
-    def create(self, login: str, *, uid: int, gid: int, name: str, home: str, shell: str, expires: date | None) -> None:
-        """Make an account with its private group and home (0700, with the skeleton); no password yet.
+    def create(self, new: NewAccount) -> None:
+        """Make an account with its private group, its groups and its home (0700, with the skeleton); no password yet.
+
+        One tool does it all, so that nothing of it is seen without the rest. What came of it is for ``verify`` to say.
 
         Raises:
-            ProgramFailed, Failed: it could not be made; what there is of it stays for ``discard``.
+            ProgramFailed: it could not be made; what there is of it stays for ``discard``.
 
         """
-        if self.group(login) is None:
-            self._tool(["groupadd", "--gid", str(gid), "--", login])
-        argv = ["useradd", "--uid", str(uid), "--gid", str(gid), "--comment", comment_of(name), "--home-dir", home, "--shell", shell]
-        argv += ["--no-user-group", "-K", "HOME_MODE=0700", *NO_SUBORDINATE_IDS]
-        argv += ["--expiredate", _expiry_argument(expires)]  # said even when empty: /etc/default/useradd may have one
-        argv += ["--no-create-home" if homes.exists(home) else "--create-home", "--", login]
+        argv = ["useradd", "--uid", str(new.uid), "--comment", comment_of(new.name), "--home-dir", new.home, "--shell", new.shell]
+        if new.uid == new.gid and self.group(new.login) is None:
+            argv += ["--user-group"]  # its number is the uid's where that is free; else `verify` sees it
+        else:
+            if self.group(new.login) is None:
+                self._tool(["groupadd", "--gid", str(new.gid), "--", new.login])
+            argv += ["--no-user-group", "--gid", str(new.gid)]
+        argv += ["--groups", ",".join(new.groups)] if new.groups else []
+        argv += ["--expiredate", _expiry_argument(new.expires)]  # said even when empty: /etc/default/useradd may have one
+        argv += ["-K", "HOME_MODE=0700", *_subordinate_arguments(new.subids)]
+        argv += ["--no-create-home" if homes.exists(new.home) else "--create-home", "--", new.login]
         self._tool(argv)
-        homes.make_private(home, uid)
-        self.verify(login, uid=uid, gid=gid, home=home, expires=expires)
+        homes.make_private(new.home, new.uid)
 
-    def verify(self, login: str, *, uid: int, gid: int, home: str, expires: date | None) -> None:
-        """Read a new account back from every file.
+    def verify(self, new: NewAccount, files: Snapshot) -> list[str]:
+        """Return what is not as it should be of a new account in any of the files, or in its home; empty if all is well.
 
-        Raises:
-            Failed: with all that is not as it should be.
+        Args:
+            new: what was asked for.
+            files: the files, read after it was made.
 
         """
-        account, group, shadow = self.find_local(login), self.group(login), self.shadow(login)
-        wrong = [f"{n} has {self.lines(n, login)} lines" for n in ("passwd", "shadow", "group") if self.lines(n, login) != 1]
-        if self.has("gshadow") and self.lines("gshadow", login) != 1:
-            wrong.append("gshadow has no line of it")
-        if account is not None and (account.uid, account.gid, account.home) != (uid, gid, home):
+        login, account, shadow = new.login, files.accounts.get(new.login), files.shadows.get(new.login)
+        expected = {"passwd": 1, "shadow": 1, "group": 1, "subuid": int(new.subids is not None), "subgid": int(new.subids is not None)}
+        if files.shadow_members is not None:
+            expected["gshadow"] = 1
+        wrong = [f"{name} has {files.counts[name][login]} lines" for name, count in expected.items() if files.counts[name][login] != count]
+        if account is not None and (account.uid, account.gid, account.home) != (new.uid, new.gid, new.home):
             wrong.append(f"passwd says uid {account.uid}, gid {account.gid}, home {account.home}")
-        if group is not None and group.gid != gid:
-            wrong.append(f"its group has gid {group.gid}")
-        if shadow is not None and shadow.expires_day != expiry_day(expires):
+        own = files.groups.get(login)
+        if own is not None and own.gid != new.gid:
+            wrong.append(f"its group has gid {own.gid}")
+        if shadow is not None and shadow.expires_day != expiry_day(new.expires):
             wrong.append("shadow has another expiry")
-        if not homes.is_private(home, uid, gid):
-            wrong.append(f"{home} is not a directory of its own with mode 0700")
-        _expect(not wrong, f"The account {login} is not as it should be after useradd: {'; '.join(wrong)}.")
+        if files.listed_everywhere(login) != set(new.groups):
+            wrong.append(f"it is in the groups {', '.join(sorted(files.listed_everywhere(login))) or 'none'}")
+        wrong += [f"{n} has another range" for n, found in files.subordinate.items() if found.get(login, ()) != _as_ranges(new.subids)]
+        if not homes.is_private(new.home, new.uid, new.gid):
+            wrong.append(f"{new.home} is not a directory of its own with mode 0700")
+        return wrong
 
     def discard(self, login: str, *, uid: int, gid: int) -> None:
         """Take back an account's entries, not its home, from whatever state a killed tool has left them in.
@@ -120,18 +151,29 @@ class Accounts(AccountFiles):
         _expect(not left, f"{login} is still in {', '.join(sorted(left))} after userdel.")
 
     def set_hash(self, login: str, hashed: str, *, locked: bool = False) -> None:
-        """Set an account's password hash, through standard input; ``locked``: so that it does not open it yet.
+        """Set an account's password hash; ``locked``: so that it does not open it yet. See ``set_hashes``."""
+        self.set_hashes({login: hashed}, locked=locked)
+
+    def set_hashes(self, hashes: Mapping[str, str], *, locked: bool = False) -> None:
+        """Set password hashes, all or none, through standard input; ``locked``: so that they do not open anything yet.
 
         Raises:
-            Failed: not a sha512-crypt hash; Debian's chpasswd would store any string (``accounts.md`` 9.1).
+            Failed: one is not a hash; Debian's chpasswd would store any string (``accounts.md`` 9.1).
 
         """
-        if not HASH.fullmatch(hashed):
+        if not all(HASH.fullmatch(hashed) for hashed in hashes.values()):
             raise Failed("The password's hash has an unexpected form; nothing was set.", key="password-hash")
-        wanted = f"!{hashed}" if locked else hashed
-        self._tool(["chpasswd", "--encrypted"], stdin=f"{login}:{wanted}\n")
+        wanted = {login: f"!{hashed}" if locked else hashed for login, hashed in hashes.items()}
+        self._tool(["chpasswd", "--encrypted"], stdin="".join(f"{login}:{hashed}\n" for login, hashed in wanted.items()))
+        found = self.shadows()
+        wrong = sorted(login for login, hashed in wanted.items() if login not in found or found[login].hashed != hashed)
+        _expect(not wrong, f"The password of {', '.join(wrong)} is not in shadow after chpasswd.")
+
+    def force_change(self, login: str) -> None:
+        """Make the next login ask for a new password. Only as the last step: setting a password cancels it."""
+        self._tool(["chage", "--lastday", "0", "--", login])
         found = self.shadow(login)
-        _expect(found is not None and found.hashed == wanted, f"The password of {login} is not in shadow after chpasswd.")
+        _expect(found is not None and found.changed_day == 0, f"{login} is not asked for a new password after chage.")
 
     def set_comment(self, login: str, name: str) -> None:
         """Set an account's comment."""
@@ -177,10 +219,14 @@ class Accounts(AccountFiles):
         self._tool(["usermod", *opening, "--expiredate", _expiry_argument(last_day), "--", login])
         _expect(self.is_unlocked(login, last_day), f"{login} is not unlocked after usermod.")
 
-    def add_to_group(self, login: str, group: str) -> None:
-        """Add an account to a group, which is made (as a system group) if it is missing."""
+    def ensure_group(self, group: str) -> None:
+        """Make a (system) group if it is missing."""
         if self.group(group) is None:
             self._tool(["groupadd", "--system", "--", group])
+
+    def add_to_group(self, login: str, group: str) -> None:
+        """Add an account to a group, which is made (as a system group) if it is missing."""
+        self.ensure_group(group)
         if not self.listed_everywhere(login, group):
             self._tool(["usermod", "--append", "--groups", group, "--", login])
             _expect(self.listed_everywhere(login, group), f"{login} is not in group {group!r} after usermod.")
@@ -192,7 +238,7 @@ class Accounts(AccountFiles):
             _expect(group not in self.listed_in(login), f"{login} is still in group {group!r} after usermod.")
 
     def _tool(self, argv: list[str], *, stdin: str = "") -> None:
-        """Run one shadow tool, nobody else's of ours beside it; wait for other writers of the account files."""
+        """Run one shadow tool; wait for other writers of the account files."""
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         pause, longest = PAUSE_SECONDS
         while True:
@@ -206,6 +252,21 @@ class Accounts(AccountFiles):
                 return
             time.sleep(pause)
             pause = min(pause * 2, longest)
+
+
+def _subordinate_arguments(subids: tuple[int, int] | None) -> tuple[str, ...]:
+    """Return what makes useradd give exactly that range, or none."""
+    if subids is None:
+        return NO_SUBORDINATE_IDS
+    first, count = subids
+    ends = {
+        f"SUB_{kind}_{what}": n for kind in ("UID", "GID") for what, n in (("MIN", first), ("MAX", first + count - 1), ("COUNT", count))
+    }
+    return tuple(word for name, number in ends.items() for word in ("-K", f"{name}={number}"))
+
+
+def _as_ranges(subids: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
+    return () if subids is None else (subids,)
 
 
 def comment_of(name: str) -> str:

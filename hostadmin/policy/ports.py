@@ -4,7 +4,7 @@ A profile has a range; with ``port_block`` everybody gets a block of it for them
 may publish a port of somebody's block.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
@@ -18,10 +18,14 @@ Block = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Where somebody's ports may lie: ``own``, and nowhere in ``others`` (blocks of other people)."""
+    """Where somebody's ports may lie: ``own``, and nowhere in ``others`` (blocks of other people).
+
+    ``reserved``: a block of ``own`` that is theirs alone; a port that nobody names is taken from there first.
+    """
 
     own: Block
     others: tuple[Block, ...] = ()
+    reserved: Block | None = None
 
     def has(self, port: int) -> bool:
         """Tell whether a port lies in it."""
@@ -30,21 +34,27 @@ class Room:
     @property
     def chooses(self) -> bool:
         """Whether a port that nobody names must be chosen here: the engine would take one from anywhere."""
-        return bool(self.others) or self.own[0] > EPHEMERAL[0] or self.own[1] < EPHEMERAL[1]
+        return bool(self.others or self.reserved) or self.own[0] > EPHEMERAL[0] or self.own[1] < EPHEMERAL[1]
+
+    def candidates(self) -> Iterator[int]:
+        """Yield every port of the room, those first that nobody else may take."""
+        first, last = self.reserved or (1, 0)
+        yield from range(first, last + 1)
+        yield from (port for port in range(self.own[0], self.own[1] + 1) if not first <= port <= last)
 
 
 def allot_block(profile: Profile, taken: Iterable[Block]) -> Block | None:
     """Return the first free block of a profile's range, ``None`` if there is none left."""
-    low, high = profile.ports
-    others = sorted(taken)
+    return first_free_block(*profile.ports, profile.port_block, taken)
+
+
+def first_free_block(low: int, high: int, size: int, taken: Iterable[Block]) -> Block | None:
+    """Return the first block of ``size`` ports from ``low`` to ``high`` that meets none of ``taken``, ``None`` if there is none."""
     first = low
-    while first + profile.port_block - 1 <= high:
-        last = first + profile.port_block - 1
-        hit = next((block for block in others if block[0] <= last and first <= block[1]), None)
-        if hit is None:
-            return first, last
-        first = hit[1] + 1
-    return None
+    for begin, end in sorted(taken):
+        if begin <= first + size - 1 and first <= end:
+            first = end + 1
+    return (first, first + size - 1) if first + size - 1 <= high else None
 
 
 def fits(block: Block, profile: Profile) -> bool:
@@ -127,7 +137,7 @@ def choose_ports(host: dict[str, Any], room: Room, used: Sequence[int]) -> bool:
     if not room.chooses:
         return True
     taken = {*used, *ports_of(host)}
-    free = (port for port in range(room.own[0], room.own[1] + 1) if port not in taken and room.has(port))
+    free = (port for port in room.candidates() if port not in taken and room.has(port))
     for key, given in (host.get("PortBindings") or {}).items():
         chosen = []
         for binding in given or [{}]:

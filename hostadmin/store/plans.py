@@ -1,6 +1,7 @@
 """Stored plans and their steps: what is carried out is exactly what was shown."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -31,18 +32,24 @@ class Plan:
     created_at: str
     applied_at: str | None
     steps: tuple[Step, ...]
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it has been carried out, or may have been."""
+        return any(step.status in ("begun", "done") for step in self.steps)
 
 
-def store(tx: Tx, kind: str, steps: list[Step]) -> Plan:
-    """Store a plan and return it with its id."""
-    plan = Plan(new_id(), kind, timestamp(), None, tuple(steps))
-    tx.execute(insert(plans).values(id=plan.id, kind=kind, created_at=plan.created_at, applied_at=None))
-    for position, step in enumerate(steps):
-        tx.execute(
-            insert(plan_steps).values(
-                plan_id=plan.id, position=position, action=step.action, ref=step.ref, facts=step.facts, status=step.status, message=""
-            )
-        )
+def store(tx: Tx, kind: str, steps: Sequence[Step], detail: dict[str, Any] | None = None) -> Plan:
+    """Store a plan, with what is true of all of it, and return it with its id."""
+    plan = Plan(new_id(), kind, timestamp(), None, tuple(steps), detail or {})
+    tx.execute(insert(plans).values(id=plan.id, kind=kind, created_at=plan.created_at, applied_at=None, detail=plan.detail))
+    rows = [
+        {"plan_id": plan.id, "position": n, "action": s.action, "ref": s.ref, "facts": s.facts, "status": s.status, "message": ""}
+        for n, s in enumerate(steps)
+    ]
+    if rows:
+        tx.execute(insert(plan_steps), rows)
     return plan
 
 
@@ -52,7 +59,14 @@ def get(tx: Tx, plan_id: str) -> Plan | None:
     if row is None:
         return None
     steps = tx.execute(select(plan_steps).where(plan_steps.c.plan_id == plan_id).order_by(plan_steps.c.position))
-    return Plan(row.id, row.kind, row.created_at, row.applied_at, tuple(Step(s.action, s.ref, s.facts, s.status, s.message) for s in steps))
+    found = tuple(Step(s.action, s.ref, s.facts, s.status, s.message) for s in steps)
+    return Plan(row.id, row.kind, row.created_at, row.applied_at, found, row.detail)
+
+
+def of_kind(tx: Tx, kind: str, *, limit: int = 100) -> Sequence[Plan]:
+    """Return the newest plans of a kind, newest first."""
+    ids = tx.execute(select(plans.c.id).where(plans.c.kind == kind).order_by(plans.c.id.desc()).limit(limit)).scalars().all()
+    return [plan for plan_id in ids if (plan := get(tx, plan_id)) is not None]
 
 
 def set_step(tx: Tx, plan_id: str, ref: str, status: str, message: str = "") -> None:

@@ -35,10 +35,12 @@ def named_ports(tx: Tx, user_id: str | None) -> list[int]:
     return [port for item in found for port in item.detail.get("named_ports", [])]
 
 
-def port_blocks_of_all(tx: Tx) -> dict[str, tuple[int, int]]:
-    """Return account id → first and last port, of every living account that has a block."""
+def port_blocks_of_all(tx: Tx, *, removed: bool = False) -> dict[str, tuple[int, int]]:
+    """Return account id → first and last port, of every living account that has a block; of removed ones only when asked."""
     query = select(port_blocks.c.user_id, port_blocks.c.first, port_blocks.c.last).join(users, users.c.id == port_blocks.c.user_id)
-    return {row.user_id: (row.first, row.last) for row in tx.execute(query.where(users.c.state != UserState.REMOVED))}
+    if not removed:
+        query = query.where(users.c.state != UserState.REMOVED)
+    return {row.user_id: (row.first, row.last) for row in tx.execute(query)}
 
 
 def put_port_block(tx: Tx, user_id: str, block: tuple[int, int] | None) -> None:

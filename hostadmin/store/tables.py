@@ -52,6 +52,7 @@ users: Final = Table(
     Column("docker", Boolean),  # whether the group with access is to have it; null = whatever the group says
     Column("groups", JSON, nullable=False, server_default="[]"),  # further groups that hostadmin keeps it in
     Column("keys", JSON, nullable=False, server_default="[]"),  # the lines of authorized_keys that hostadmin wrote
+    Column("password_print", String(16)),  # fingerprint of the hash that a roster gave
     Column("adopted", Boolean, nullable=False, server_default=text("0")),  # was on the host before hostadmin managed it
 )
 # A login and a uid belong to one living account; removed rows stay as tombstones. (Partial indexes name SQLite only:
@@ -228,9 +229,10 @@ plans: Final = Table(
     "plans",
     METADATA,
     Column("id", String(36), primary_key=True),
-    Column("kind", String(32), nullable=False),  # cleanup.JOB
+    Column("kind", String(32), nullable=False),  # cleanup.JOB, roster, cohort.end, cohort.reset
     Column("created_at", String(32), nullable=False),
     Column("applied_at", String(32)),
+    Column("detail", JSON, nullable=False, server_default="{}"),  # what is true of the whole plan
 )
 
 plan_steps: Final = Table(

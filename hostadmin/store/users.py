@@ -46,6 +46,7 @@ class User:
     docker: bool | None = None
     groups: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    password_print: str | None = None
     adopted: bool = False
 
 

@@ -128,6 +128,6 @@ class Access:
         account = self._accounts.find(login)
         if account is None:
             raise NotFound(f"There is no account {login[:64]!r} on this host; make one with `hostadmin user add`.", key="user-not-found")
-        if account.uid < self._context.places.uid_min or login in RESERVED_LOGINS:
+        if account.uid < self._context.places.ranges.uid_min or login in RESERVED_LOGINS:
             raise Forbidden(f"{login} is an account of the system (uid {account.uid}): it gets no access to Docker.", key="user-system")
         return account

@@ -1,22 +1,21 @@
 """Making an account: `hostadmin user add`. What is there already as asked is left alone."""
 
-import threading
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from hostadmin.audit.actions import Action
-from hostadmin.audit.journal import Entry, Target
 from hostadmin.core.clock import now
 from hostadmin.core.errors import Conflict, Failed
-from hostadmin.core.values import Actor, UserState
-from hostadmin.host import homes, sessions
+from hostadmin.core.values import Actor
+from hostadmin.host import homes
+from hostadmin.host.accountfiles import Snapshot
 from hostadmin.store import users
-from hostadmin.store.database import Tx
-from hostadmin.users.context import RULE, Context
+from hostadmin.users.context import Context
 from hostadmin.users.credentials import hash_password, matches
-from hostadmin.users.names import check_expires, choose_number
-from hostadmin.users.steps import is_same, undo_add
+from hostadmin.users.making import Making, Wish
+from hostadmin.users.names import check_expires
+from hostadmin.users.steps import is_same
+from hostadmin.users.supply import Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Adding:
         self._context = context
         self._accounts = context.accounts
         self._places = context.places
-        self._numbers_lock = threading.Lock()  # numbers are chosen and used by one at a time
+        self._making = Making(context)
 
     def ensure(self, actor: Actor, wanted: Wanted) -> None:
         """Make an account, or see that the one that is there is as wanted; membership is not looked at then.
@@ -58,7 +57,7 @@ class Adding:
             self._check_known(known, wanted)
             return
         check_expires(wanted.expires, now().date())
-        with self._numbers_lock:
+        with self._context.numbers:
             self._add_new(actor, wanted, stale=known)
 
     def _check_known(self, known: users.User, wanted: Wanted) -> None:
@@ -89,68 +88,53 @@ class Adding:
     def _add_new(self, actor: Actor, wanted: Wanted, *, stale: users.User | None) -> None:
         """Make an account that is not there. ``stale``: a row of that login whose account on the host has gone."""
         login = wanted.login
-        self._check_free(login)
-        uid, gid, returning = self._numbers(login)
+        check_free(self._accounts.read(), login)
+        self._check_shell()
+        profile = self._context.profiles.get(wanted.profile)
+        numbers = Supply(self._context)
+        given, returning = numbers.give(login, profile)
         home = str(Path(self._places.home_root) / login)
-        homes.check(home, uid)
-        hashed = hash_password(wanted.password) if wanted.password is not None else None
-        profile = self._context.profiles.get(wanted.profile).name
-        detail = {
-            "uid": uid,
-            "gid": gid,
-            "profile": profile,
-            "home": home,
-            "home_existed": homes.exists(home),
-            "expires": wanted.expires.isoformat() if wanted.expires else None,
-            "steps": ["group", "account", *(["password"] if hashed else []), *(["access"] if wanted.docker else [])],
-        }
-
-        def act() -> None:
-            self._accounts.create(login, uid=uid, gid=gid, name=wanted.name, home=home, shell=self._places.shell, expires=wanted.expires)
-            if hashed:
-                self._accounts.set_hash(login, hashed)
-            if wanted.docker:
-                self._accounts.add_to_group(login, self._places.group)
-
-        def rows(tx: Tx) -> None:
-            if stale is not None:
-                users.change(tx, stale.id, state=UserState.REMOVED)
-            if returning is None:
-                users.add(tx, login=login, uid=uid, gid=gid, home=home, profile=profile, name=wanted.name, expires=wanted.expires)
-                return
-            values = {"name": wanted.name, "profile": profile, "expires": wanted.expires, "home": home, "managed": True}
-            users.change(tx, returning.id, state=UserState.ACTIVE, removed_at=None, **values)
-
-        target = Target("user", returning.id if returning else None, login, returning.id if returning else None)
-        self._context.do(
-            Entry(actor, Action.USER_ADD, target, RULE, detail), act, rows, undo=lambda: undo_add(self._accounts, login, detail)
+        homes.check(home, given.uid)
+        wish = Wish(
+            login=login,
+            name=wanted.name,
+            profile=profile.name,
+            given=given,
+            home=home,
+            docker=wanted.docker,
+            expires=wanted.expires,
+            hashed=hash_password(wanted.password) if wanted.password is not None else None,
+            returning=returning,
+            stale=stale,
         )
+        errors = self._making.make(actor, [wish])
+        if login in errors:
+            raise errors[login]
 
-    def _check_free(self, login: str) -> None:
-        """Refuse a login that anything on the host knows already."""
-        if self._accounts.find(login) is not None:
-            raise Conflict(f"The login name {login!r} is taken by an account that hostadmin does not manage.", key="login-taken")
-        if self._accounts.group(login) is not None:
-            raise Conflict(f"The login name {login!r} is taken by a group of that name.", key="login-taken")
-        listed = sorted(self._accounts.listed_in(login))
-        if listed:
-            raise Conflict(
-                f"Nobody is called {login!r}, but group {listed[0]!r} has that name as a member: a new account would inherit it. "
-                f"Take it out with `gpasswd --delete {login} {listed[0]}`.",
-                key="login-listed",
-            )
+    def _check_shell(self) -> None:
         if not self._accounts.has_shell(self._places.shell):
             raise Failed(f"The login shell {self._places.shell} is not in /etc/shells: correct [users] shell.", key="shell")
 
-    def _numbers(self, login: str) -> tuple[int, int, users.User | None]:
-        """Choose uid and gid: the old ones of a returning account if they are free, else numbers that nobody ever had."""
-        on_host = self._accounts.used_numbers()
-        with self._context.database.read() as tx:
-            returning = users.find_tombstone(tx, login)
-            living = {n for u in users.all_users(tx) for n in (u.uid, u.gid)}
-            ever = users.used_uids(tx)
-        if returning is not None and returning.managed and not {returning.uid, returning.gid} & (on_host | living):
-            return returning.uid, returning.gid, returning
-        used = on_host | ever | homes.owners(self._places.home_root) | sessions.all_uids()
-        number = choose_number(used, self._places.uid_min, self._places.uid_max)
-        return number, number, None
+
+def check_free(files: Snapshot, login: str) -> None:
+    """Refuse a login that anything on the host knows already.
+
+    Raises:
+        Conflict: with what knows it.
+
+    """
+    if problem := find_taken(files, login):
+        raise Conflict(problem[1], key=problem[0])
+
+
+def find_taken(files: Snapshot, login: str) -> tuple[str, str] | None:
+    """Return key and sentence of why a login cannot be made: an account, a group, or a group's list has that name."""
+    if login in files.accounts:
+        return "login-taken", f"The login name {login!r} is taken by an account that hostadmin does not manage."
+    if login in files.groups:
+        return "login-taken", f"The login name {login!r} is taken by a group of that name."
+    listed = sorted(files.listed_in(login))
+    if listed:
+        why = f"Nobody is called {login!r}, but group {listed[0]!r} has that name as a member: a new account would inherit it."
+        return "login-listed", f"{why} Take it out with `gpasswd --delete {login} {listed[0]}`."
+    return None

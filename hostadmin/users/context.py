@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hostadmin.audit.journal import Entry, Intent, Journal, Target
@@ -12,6 +12,7 @@ from hostadmin.host.accounts import Accounts
 from hostadmin.policy.profiles import Profiles
 from hostadmin.store import users
 from hostadmin.store.database import Database, Tx
+from hostadmin.users.numbers import Ranges
 from hostadmin.users.steps import is_same
 
 RULE: Final = "admin"
@@ -21,13 +22,12 @@ Rows = Callable[[Tx], object]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where homes are made, the login shell, the range of uids given out, and the group with access."""
+    """Where homes are made, the login shell, the numbers given out, and the group with access."""
 
     home_root: str
     shell: str
-    uid_min: int
-    uid_max: int
     group: str
+    ranges: Ranges = field(default_factory=Ranges)
 
 
 class Context:
@@ -48,6 +48,7 @@ class Context:
         self.profiles = profiles
         self.places = places
         self.accounts = accounts
+        self.numbers = threading.RLock()  # numbers are chosen and used by one at a time
         self._locks = [threading.RLock() for _ in range(LOCKS)]
 
     @contextmanager

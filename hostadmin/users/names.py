@@ -1,10 +1,9 @@
-"""What a new account may be called, until when it may live, and which numbers it gets. Pure functions."""
+"""What a new account may be called, and until when it may live. Pure functions."""
 
-from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Final
 
-from hostadmin.core.errors import Failed, Invalid
+from hostadmin.core.errors import Invalid
 
 NAME_LIMIT: Final = 200
 LAST_DAY: Final = date(9999, 12, 30)  # shadow gets the day after it
@@ -35,21 +34,3 @@ def check_expires(expires: date | None, today: date) -> date | None:
         return expires
     why = "is in the past; to end access now, use `hostadmin user lock`" if expires < today else "is beyond what shadow can hold"
     raise Invalid(f"Refused last day {expires}: it {why}.", key="expires")
-
-
-def choose_number(used: AbstractSet[int], lowest: int, highest: int) -> int:
-    """Return the lowest number, for uid and gid alike, that nobody has or ever had.
-
-    Args:
-        used: every uid and gid of the host and of the ledger, tombstones included.
-        lowest: the first number that may be given out.
-        highest: the last one.
-
-    Raises:
-        Failed: there is none left.
-
-    """
-    for number in range(lowest, highest + 1):
-        if number not in used:
-            return number
-    raise Failed(f"All uids from {lowest} to {highest} have been given out: widen [users] uid_min or uid_max.", key="uids-exhausted")

@@ -8,7 +8,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-COLUMNS = ("mail", "starts", "cohort_id", "docker", "groups", "keys", "adopted")
+COLUMNS = ("mail", "starts", "cohort_id", "docker", "groups", "keys", "password_print", "adopted")
 
 
 def columns() -> list[sa.Column]:
@@ -19,6 +19,7 @@ def columns() -> list[sa.Column]:
         sa.Column("docker", sa.Boolean()),
         sa.Column("groups", sa.JSON(), nullable=False, server_default="[]"),
         sa.Column("keys", sa.JSON(), nullable=False, server_default="[]"),
+        sa.Column("password_print", sa.String(length=16)),
         sa.Column("adopted", sa.Boolean(), nullable=False, server_default=sa.text("0")),
     ]
 
@@ -42,6 +43,7 @@ def upgrade() -> None:
     for column in columns():
         op.add_column("users", column)
     op.create_index(op.f("ix_users_cohort_id"), "users", ["cohort_id"])
+    op.add_column("plans", sa.Column("detail", sa.JSON(), nullable=False, server_default="{}"))
     op.create_table(
         "numbers",
         sa.Column("user_id", sa.String(length=36), nullable=False),
@@ -75,6 +77,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("plans", "detail")
     op.drop_index(op.f("ix_users_cohort_id"), "users")
     for name in COLUMNS:
         op.drop_column("users", name)

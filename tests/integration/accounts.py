@@ -28,7 +28,7 @@ FILES = [Path("/etc") / n for n in ("passwd", "shadow", "group", "gshadow", "sub
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = Actor(type="unix", via="test", login="root", uid=0, admin=True)
 PASSWORD = "Oracle098#planted"
-PLACES = Places(home_root="/home", shell="/bin/bash", uid_min=1000, uid_max=59999, group="docker")
+PLACES = Places(home_root="/home", shell="/bin/bash", group="docker")
 
 
 class Tools:

@@ -165,14 +165,16 @@ async def room_of(x: Exchange) -> ports.Room:
                 403, f"hostadmin: no block of {profile.port_block} host ports is left in {profile.ports}; ask an administrator", RULE
             )
     others = tuple(sorted(block for user, block in blocks.items() if user != owner))
-    return ports.Room(own if profile.port_block and own else profile.ports, others)
+    if profile.port_block and own:
+        return ports.Room(own, others)
+    return ports.Room(profile.ports, others, own if own and profile.ports[0] <= own[0] and own[1] <= profile.ports[1] else None)
 
 
 async def _allot(x: Exchange, profile: Profile) -> ports.Block | None:
     owner = x.caller.owner
 
     def work(tx: Tx) -> ports.Block | None:
-        blocks = store.port_blocks_of_all(tx)
+        blocks = store.port_blocks_of_all(tx, removed=True)
         known = blocks.pop(owner, None)
         block = known if known and ports.fits(known, profile) else ports.allot_block(profile, blocks.values())
         store.put_port_block(tx, owner, block)

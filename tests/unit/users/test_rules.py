@@ -12,7 +12,8 @@ from hostadmin.host.accountfiles import HostAccount, Shadow
 from hostadmin.host.accounts import HASH, expiry_day
 from hostadmin.store.users import User
 from hostadmin.users.credentials import hash_password, matches
-from hostadmin.users.names import LAST_DAY, check_expires, check_name, choose_number
+from hostadmin.users.names import LAST_DAY, check_expires, check_name
+from hostadmin.users.numbers import choose_number
 from hostadmin.users.steps import fingerprint
 from hostadmin.users.view import drift, view_of
 

@@ -15,9 +15,11 @@ from hostadmin.policy import profiles
 from hostadmin.store import audit, users
 from hostadmin.store.database import Database
 from hostadmin.store.migrate import data_dir, upgrade
+from hostadmin.users.numbers import Ranges
 from hostadmin.users.service import Places, Users
 
 ADMIN = Actor(type="unix", via="test", login="root", uid=0, admin=True)
+RANGES = Ranges(uid_min=4000, uid_max=4999)
 PASSWD = "root:x:0:0::/root:/bin/bash\nbyhand:x:4001:4001:By Hand,room 1:/home/byhand:/bin/bash\n"
 GROUP = "root:x:0:\nbyhand:x:4001:\ndocker:x:990:byhand,ghost\nteam:x:4002:\nsudo:x:27:heir\n"
 
@@ -34,7 +36,7 @@ class Bench:
         self.etc = etc
         self.database = Database(f"sqlite:///{place / 'ledger.db'}")
         upgrade(self.database)
-        self.places = Places(str(place / "home"), "/bin/bash", 4000, 4999, "docker")
+        self.places = Places(str(place / "home"), "/bin/bash", "docker", RANGES)
         self.users = self.service(self.places)
 
     def service(self, places: Places) -> Users:
@@ -79,7 +81,7 @@ def test_a_path_that_is_there(bench: Bench) -> None:
 
 
 def test_a_shell_that_is_not_there(bench: Bench) -> None:
-    places = Places(bench.places.home_root, "/bin/nosuch", 4000, 4999, "docker")
+    places = Places(bench.places.home_root, "/bin/nosuch", "docker", RANGES)
     with pytest.raises(Failed, match="shell"):
         bench.service(places).add(ADMIN, "ashu")
 
@@ -130,7 +132,7 @@ def test_what_is_not_recorded_is_not_done(bench: Bench) -> None:
     def full(*_args: Any, **_more: Any) -> Any:
         raise Failed("The disk is full.")
 
-    bench.users._context.journal.intent = full  # type: ignore[method-assign]
+    bench.users._context.journal.submit_intent = full  # type: ignore[method-assign]
     for act in (lambda: bench.users.add(ADMIN, "ashu"), lambda: bench.users.lock(ADMIN, "byhand")):
         with pytest.raises(Failed, match="disk is full"):
             act()
