@@ -4,7 +4,6 @@ An exit code is a hint: every method reads the files, acts only on a difference,
 """
 
 import pwd
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+from hostadmin.core import crypt
 from hostadmin.core.errors import Conflict, Failed
 from hostadmin.host import homes, programs
 from hostadmin.host.accountfiles import ETC, AccountFiles, HostAccount, Snapshot
@@ -23,7 +23,6 @@ EXPIRED_DAY: Final = 1  # shadow(5) calls 0 ambiguous
 LOCK_CODES: Final = (1, 10)
 LOCK_WAIT_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = (0.05, 1.0)
-HASH: Final = re.compile(r"\$6\$(?:rounds=[1-9][0-9]{0,8}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}")
 NO_SUBORDINATE_IDS: Final = ("-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0")
 # The tools wait for each other (lckpwdf(3)) and read after they have the lock; gpasswd, which does not, is never used.
 # Two at once overlap in their start and in making homes; more than two only wait.
@@ -158,10 +157,10 @@ class Accounts(AccountFiles):
         """Set password hashes, all or none, through standard input; ``locked``: so that they do not open anything yet.
 
         Raises:
-            Failed: one is not a hash; Debian's chpasswd would store any string (``accounts.md`` 9.1).
+            Failed: one is not a crypt hash (``core.crypt``); Debian's chpasswd would store any string (``accounts.md`` 9.1).
 
         """
-        if not all(HASH.fullmatch(hashed) for hashed in hashes.values()):
+        if not all(crypt.is_hash(hashed) for hashed in hashes.values()):
             raise Failed("The password's hash has an unexpected form; nothing was set.", key="password-hash")
         wanted = {login: f"!{hashed}" if locked else hashed for login, hashed in hashes.items()}
         self._tool(["chpasswd", "--encrypted"], stdin="".join(f"{login}:{hashed}\n" for login, hashed in wanted.items()))
