@@ -2,7 +2,7 @@
 
 import pwd
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -99,38 +99,30 @@ class AccountFiles:
 
     def find_local(self, login: str) -> HostAccount | None:
         """Return the account with that login name out of the passwd file, which the shadow tools change."""
-        return next((a for a in self._passwd() if a.login == login), None)
+        return next(_accounts(self._lines_of("passwd", login)), None)
 
     def all(self) -> dict[str, HostAccount]:
         """Return login → account; of a name that is there twice, the first line counts, as for getpwnam(3)."""
-        found: dict[str, HostAccount] = {a.login: a for a in reversed(list(self._passwd()))}
+        found: dict[str, HostAccount] = {a.login: a for a in reversed(list(_accounts(self._lines("passwd"))))}
         if self._nss:
             found = {p.pw_name: _from_nss(p) for p in pwd.getpwall()} | found
         return found
 
     def shadow(self, login: str) -> Shadow | None:
         """Return what shadow says of an account."""
-        return self.shadows().get(login)
+        return _shadows(self._lines_of("shadow", login)).get(login)
 
     def shadows(self) -> dict[str, Shadow]:
         """Return login → line of shadow."""
-        found: dict[str, Shadow] = {}
-        for fields in self._lines("shadow"):
-            if len(fields) > 1:
-                found.setdefault(fields[0], Shadow(fields[1], _day(fields, SHADOW_EXPIRES), _day(fields, SHADOW_CHANGED)))
-        return found
+        return _shadows(self._lines("shadow"))
 
     def group(self, name: str) -> Group | None:
         """Return the group of that name."""
-        return self.groups().get(name)
+        return _groups(self._lines_of("group", name)).get(name)
 
     def groups(self) -> dict[str, Group]:
         """Return name → group."""
-        found: dict[str, Group] = {}
-        for fields in self._lines("group"):
-            if len(fields) > 3 and fields[2].isdigit():
-                found.setdefault(fields[0], Group(fields[0], int(fields[2]), _names(fields[3])))
-        return found
+        return _groups(self._lines("group"))
 
     def members(self, group: str) -> set[str]:
         """Return the logins with access through a group: its list, and those whose primary group it is."""
@@ -151,7 +143,7 @@ class AccountFiles:
 
     def traces(self, login: str, gid: int) -> set[str]:
         """Return the files that know a login: what a killed useradd or userdel has left (``accounts.md`` 6)."""
-        found = {name for name in ("passwd", "shadow", "gshadow") if any(f[0] == login for f in self._lines(name))}
+        found = {name for name in ("passwd", "shadow", "gshadow") if self._lines_of(name, login)}
         own = self.group(login)
         if (own is not None and own.gid == gid) or self.listed_in(login):
             found.add("group")
@@ -159,7 +151,7 @@ class AccountFiles:
 
     def lines(self, name: str, login: str) -> int:
         """Return how many lines a file has for a login."""
-        return sum(fields[0] == login for fields in self._lines(name))
+        return len(self._lines_of(name, login))
 
     def read(self) -> "Snapshot":
         """Return what all files say now, each read once: for looking at many accounts."""
@@ -189,20 +181,48 @@ class AccountFiles:
         """Tell whether a file is there at all (gshadow is optional)."""
         return (self.etc / name).exists()
 
-    def _passwd(self) -> Iterator[HostAccount]:
-        for fields in self._lines("passwd"):
-            if len(fields) == 7 and fields[2].isdigit() and fields[3].isdigit():
-                yield HostAccount(fields[0], int(fields[2]), int(fields[3]), *fields[4:])
-
     def _shadow_members(self) -> dict[str, tuple[str, ...]]:
         return {fields[0]: _names(fields[3]) for fields in self._lines("gshadow") if len(fields) > 3}
 
     def _lines(self, name: str) -> list[list[str]]:
+        return [line.split(":") for line in self._text(name).split("\n") if line]
+
+    def _lines_of(self, name: str, key: str) -> list[list[str]]:
+        """Return the lines of a file that begin with a name; the others are not looked at."""
+        text, start, found = f"\n{self._text(name)}", f"\n{key}:", []
+        at = text.find(start)
+        while at >= 0:
+            found.append(text[at + 1 :].split("\n", 1)[0].split(":"))
+            at = text.find(start, at + 1)
+        return found
+
+    def _text(self, name: str) -> str:
         try:
-            text = (self.etc / name).read_text("utf-8", errors="replace")
+            return (self.etc / name).read_text("utf-8", errors="replace")
         except FileNotFoundError:
-            return []
-        return [line.split(":") for line in text.split("\n") if line]
+            return ""
+
+
+def _accounts(lines: Iterable[list[str]]) -> Iterator[HostAccount]:
+    for fields in lines:
+        if len(fields) == 7 and fields[2].isdigit() and fields[3].isdigit():
+            yield HostAccount(fields[0], int(fields[2]), int(fields[3]), *fields[4:])
+
+
+def _shadows(lines: Iterable[list[str]]) -> dict[str, Shadow]:
+    found: dict[str, Shadow] = {}
+    for fields in lines:
+        if len(fields) > 1:
+            found.setdefault(fields[0], Shadow(fields[1], _day(fields, SHADOW_EXPIRES), _day(fields, SHADOW_CHANGED)))
+    return found
+
+
+def _groups(lines: Iterable[list[str]]) -> dict[str, Group]:
+    found: dict[str, Group] = {}
+    for fields in lines:
+        if len(fields) > 3 and fields[2].isdigit():
+            found.setdefault(fields[0], Group(fields[0], int(fields[2]), _names(fields[3])))
+    return found
 
 
 def _day(fields: list[str], position: int) -> int | None:

@@ -6,7 +6,8 @@ An exit code is a hint: every method reads the files, acts only on a difference,
 import pwd
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ NO_SUBORDINATE_IDS: Final = ("-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0")
 # The tools wait for each other (lckpwdf(3)) and read after they have the lock; gpasswd, which does not, is never used.
 # Two at once overlap in their start and in making homes; more than two only wait.
 TOOLS_AT_ONCE: Final = 2
+EACH: Final = ("xargs", "--max-args=1", f"--max-procs={TOOLS_AT_ONCE}")
 _TOOLS: Final = threading.BoundedSemaphore(TOOLS_AT_ONCE)
 
 
@@ -168,11 +170,22 @@ class Accounts(AccountFiles):
         wrong = sorted(login for login, hashed in wanted.items() if login not in found or found[login].hashed != hashed)
         _expect(not wrong, f"The password of {', '.join(wrong)} is not in shadow after chpasswd.")
 
-    def force_change(self, login: str) -> None:
-        """Make the next login ask for a new password. Only as the last step: setting a password cancels it."""
-        self._tool(["chage", "--lastday", "0", "--", login])
-        found = self.shadow(login)
-        _expect(found is not None and found.changed_day == 0, f"{login} is not asked for a new password after chage.")
+    def force_changes(self, logins: Sequence[str]) -> None:
+        """Make the next login of each ask for a new password. Only as the last step: setting a password cancels it.
+
+        Raises:
+            ProgramFailed, Failed: it could not be done for all of them.
+
+        """
+        if len(logins) > 1:  # one program that starts the others: half the cost of starting each from here
+            with suppress(ProgramFailed):
+                self._tool([*EACH, "chage", "--lastday", "0", "--"], stdin="".join(f"{login}\n" for login in logins))
+        found = self.shadows()
+        for login in logins:
+            if login not in found or found[login].changed_day != 0:
+                self._tool(["chage", "--lastday", "0", "--", login])
+                shadow = self.shadow(login)
+                _expect(shadow is not None and shadow.changed_day == 0, f"{login} is not asked for a new password after chage.")
 
     def set_comment(self, login: str, name: str) -> None:
         """Set an account's comment."""

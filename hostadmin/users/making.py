@@ -103,7 +103,8 @@ class Making:
         with ThreadPoolExecutor(TOOLS_AT_ONCE, "accounts") as lanes:
             list(lanes.map(partial(self._try, self._create), works))
             self._set_passwords(works)
-            list(lanes.map(partial(self._try, self._finish), works))
+            self._force_changes(works)
+            list(lanes.map(partial(self._try, self._write_keys), works))
         self._verify(works)
         self._conclude(works, end)
         return {work.wish.login: work.error for work in works if work.error is not None}
@@ -171,13 +172,16 @@ class Making:
             hashes = {work.wish.login: work.wish.hashed or "" for work in wanted}
             self._attempt(wanted, lambda _work: self._accounts.set_hashes(hashes))
 
-    def _finish(self, work: _Work) -> None:
-        """Do what comes after the password: a password set later would cancel the forced change (``accounts.md`` 9.2)."""
-        wish = work.wish
-        if wish.force:
-            self._accounts.force_change(wish.login)
-        if wish.keys:
-            keyfiles.write(wish.home, wish.given.uid, wish.given.gid, add=wish.keys)
+    def _force_changes(self, works: Sequence[_Work]) -> None:
+        """Ask for new passwords, after the passwords: one that is set later would cancel it (``accounts.md`` 9.2)."""
+        wanted = [work for work in works if work.error is None and work.wish.force]
+        if wanted:
+            logins = [work.wish.login for work in wanted]
+            self._attempt(wanted, lambda _work: self._accounts.force_changes(logins))
+
+    def _write_keys(self, work: _Work) -> None:
+        if work.wish.keys:
+            keyfiles.write(work.wish.home, work.wish.given.uid, work.wish.given.gid, add=work.wish.keys)
 
     def _verify(self, works: Sequence[_Work]) -> None:
         """Read everything back, all files once; then lock those whose first day is still to come."""
