@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hostadmin import __version__
-from hostadmin.cli import audit, me, objects, policy, upkeep, users
+from hostadmin.cli import audit, doctor as diagnosis, me, objects, policy, upkeep, users
 from hostadmin.cli.client import Client
 from hostadmin.settings import Settings, load
 
@@ -85,20 +85,12 @@ def version() -> None:
 
 @root.command()
 @CONFIG
+@diagnosis.CLASS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def doctor(context: Context, config: str | None, as_json: bool) -> None:
+def doctor(context: Context, config: str | None, people: int | None, as_json: bool) -> None:
     """Look whether everything is as it should be."""
-    from hostadmin.cli.output import show_json  # noqa: PLC0415
-    from hostadmin.doctor import examine  # noqa: PLC0415
-
-    findings = examine(_settings(context, config))
-    if as_json:
-        show_json([f.as_dict() for f in findings])
-    else:
-        for finding in findings:
-            print(f"{finding.level:<5} {finding.subject:<14} {finding.text}")
-    sys.exit(1 if any(f.level == "fail" for f in findings) else 0)
+    diagnosis.run(_settings(context, config), people, as_json=as_json)
 
 
 COMMANDS: tuple[Any, ...] = (

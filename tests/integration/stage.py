@@ -151,13 +151,15 @@ class Engine:
         path: its socket.
         name: its folders' name.
         apart: whether it is a second one, in a network namespace of its own.
+        pools: its address pools, as its flag takes them; none: those that an engine has by itself.
 
     """
 
-    def __init__(self, path: str = ENGINE_SOCKET, *, name: str = "docker", apart: bool = False) -> None:
+    def __init__(self, path: str = ENGINE_SOCKET, *, name: str = "docker", apart: bool = False, pools: tuple[str, ...] = (POOL,)) -> None:
         self.path = path
         self.name = name
         self.prefix = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"] if apart else []
+        self.pools = pools
         self.eye = Eye(path)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -168,7 +170,7 @@ class Engine:
         argv = [*self.prefix, "dockerd", "--data-root", str(home / "data"), "--exec-root", f"/run/{self.name}"]
         argv += ["--pidfile", f"/run/{self.name}.pid", "--host", f"unix://{self.path}", "--log-level", "warn"]
         argv += ["--cgroup-parent", os.environ["DHOST_CGROUP"]]
-        argv += ["--bip", "172.17.0.1/16", "--default-address-pool", POOL]
+        argv += ["--bip", "172.17.0.1/16", *(word for pool in self.pools for word in ("--default-address-pool", pool))]
         with (home / "log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True, env=engine_environ())
         if wait:

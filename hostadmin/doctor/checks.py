@@ -1,4 +1,4 @@
-"""`hostadmin doctor`: is everything as it should be? Each finding says what to do. Looks, never mends."""
+"""Is everything as it should be? Each finding says what to do. Looks, never mends."""
 
 import contextlib
 import fcntl
@@ -8,11 +8,13 @@ import json
 import os
 import shutil
 import socket
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from hostadmin.core.errors import HostadminError
+from hostadmin.doctor.finding import Finding
+from hostadmin.doctor.pools import pools_of
 from hostadmin.engine.client import Engine
 from hostadmin.host import engine_socket
 from hostadmin.settings import Settings
@@ -22,23 +24,6 @@ API_LOWEST: Final = (1, 41)
 DISK_WARN: Final = 0.10
 DISK_FAIL_BYTES: Final = 64 << 20
 POOLS_WARN: Final = 0.8
-DEFAULT_POOLS: Final[tuple[dict[str, Any], ...]] = (  # moby libnetwork/ipamutils: what an engine has that was given none
-    *({"Base": f"172.{n}.0.0/16", "Size": 16} for n in range(17, 32)),
-    {"Base": "192.168.0.0/16", "Size": 20},
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: ``level`` is ok, warn or fail."""
-
-    level: str
-    subject: str
-    text: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the finding for JSON."""
-        return asdict(self)
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -46,7 +31,7 @@ def examine(settings: Settings) -> list[Finding]:
 
     A service that runs says itself which sockets and database it uses: `make run` chooses them.
     """
-    settings = _as_it_runs(settings)
+    settings = as_it_runs(settings)
     checks = (_engine, _engine_socket, _pools, _guard, _mode, _service, _processes, _group, _users, _database, _disk, _cgroups)
     found = []
     for check in checks:
@@ -57,7 +42,7 @@ def examine(settings: Settings) -> list[Finding]:
     return found
 
 
-def _as_it_runs(settings: Settings) -> Settings:
+def as_it_runs(settings: Settings) -> Settings:
     """Return the settings with what the running service really uses."""
     told = _ask(settings.api.socket, "/readyz")[1].get("uses") or {}
     return replace(
@@ -108,11 +93,11 @@ def _pools(settings: Settings) -> Finding:
     _may_connect(settings.engine.socket)
     engine = Engine(settings.engine.socket)
     try:
-        pools = engine.info().get("DefaultAddressPools") or DEFAULT_POOLS
+        pools = pools_of(engine.info())
         used = sum(n["Driver"] == "bridge" for n in engine.list_networks())
     except HostadminError:
         return Finding("warn", "address pools", "cannot be told: the engine does not answer")
-    room = sum(2 ** max(p["Size"] - int(p["Base"].partition("/")[2]), 0) for p in pools)
+    room = sum(pool.slices for pool in pools)
     text = f"{used} bridge networks, room for about {room}"
     if used >= room * POOLS_WARN:
         return Finding("warn", "address pools", f"{text}: remove unused networks, or give the engine more default-address-pools")
