@@ -129,8 +129,8 @@ def test_every_letter_of_the_tables_has_its_spelling_in_both_cases():
 
 
 def test_two_thousand_of_one_name_take_no_time():
-    taken, start = set(), time.perf_counter()
+    taken, start = set(), time.process_time()
     for _ in range(2000):
         taken.add(suggest_login("Ashu Kumar", taken))
     assert len(taken) == 2000
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
