@@ -124,6 +124,10 @@ class AccountFiles:
         """Return name → group."""
         return _groups(self._lines("group"))
 
+    def shadow_members(self) -> dict[str, tuple[str, ...]] | None:
+        """Return group → members by gshadow; ``None`` on a host without one."""
+        return self._shadow_members() if self.has("gshadow") else None
+
     def members(self, group: str) -> set[str]:
         """Return the logins with access through a group: its list, and those whose primary group it is."""
         entry = self.group(group)
@@ -160,7 +164,7 @@ class AccountFiles:
             accounts=self.all(),
             shadows=self.shadows(),
             groups=self.groups(),
-            shadow_members=self._shadow_members() if self.has("gshadow") else None,
+            shadow_members=self.shadow_members(),
             subordinate={name: _ranges(lines[name]) for name in ("subuid", "subgid")},
             counts={name: Counter(fields[0] for fields in lines[name]) for name in FILES},
         )

@@ -1,7 +1,7 @@
 """Home directories: whose is it, make it private, remove it; by descriptor, never through a symlink."""
 
 import os
-import shutil
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from hostadmin.core.errors import Conflict, Failed
+from hostadmin.host import programs
 
 PRIVATE: Final = 0o700
 MOUNTS: Final = Path("/proc/self/mountinfo")
-SPOOLS: Final = ("/var/spool/cron/crontabs", "/var/mail")  # a file per login, which userdel leaves behind
+REMOVE_SECONDS: Final = 3600
 
 
 def exists(home: str) -> bool:
@@ -58,6 +59,17 @@ def make_private(home: str, uid: int) -> None:
             os.close(fd)
 
 
+def find_problem(home: str, uid: int) -> str | None:
+    """Return what is wrong with the home of an account: it is missing, no directory, or somebody else's."""
+    try:
+        found = os.lstat(home)
+    except OSError:
+        return f"the home {home} is missing"
+    if not stat.S_ISDIR(found.st_mode):
+        return f"the home {home} is no directory"
+    return None if found.st_uid == uid else f"the home {home} belongs to uid {found.st_uid}"
+
+
 def owners(root: str) -> set[int]:
     """Return the uids that own anything directly below the root of the homes."""
     found = set()
@@ -78,9 +90,14 @@ def check_no_mounts(home: str) -> None:
     home = os.path.realpath(home)  # the kernel names mount points by their real path
     prefix = f"{home}/"
     for line in MOUNTS.read_text("utf-8", errors="surrogateescape").splitlines():
-        point = line.split()[4].replace("\\040", " ")
+        point = _unescaped(line.split()[4])
         if point.startswith(prefix) or point == home:
             raise Conflict(f"Something is mounted on {point}: unmount it first, or keep the home.", key="home-mounted")
+
+
+def _unescaped(path: str) -> str:
+    """Return a path of mountinfo as it is: blanks, tabs, newlines and backslashes are octal there (proc(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def remove(home: str, uid: int) -> bool:
@@ -100,23 +117,16 @@ def remove(home: str, uid: int) -> bool:
             return True
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (uid, 0):
             return False
-        try:
-            if found.st_uid == uid:
-                shutil.rmtree(name, dir_fd=parent)  # by descriptors: does not follow symlinks
-            else:
+        if found.st_uid != uid:
+            with suppress(OSError):
                 os.rmdir(name, dir_fd=parent)
-        except OSError as error:
-            if found.st_uid != uid:
-                return False
-            raise Failed(f"{home} could not be removed: {error.strerror} ({error.filename}).", key="home-remove") from error
+            return not os.path.lexists(home)
+    try:  # fts(3): however deep, by descriptors, no symlink followed, no mount entered; rmtree gives up at some depth
+        programs.run(["rm", "--recursive", "--force", "--one-file-system", "--", os.path.normpath(home)], timeout=REMOVE_SECONDS)
+    except programs.ProgramFailed as error:
+        advice = "`lsattr -R` shows files that `chattr +i` has made immutable; then run it again"
+        raise Failed(f"{home} could not be removed: {error.stderr or error.message} ({advice}).", key="home-remove") from error
     return True
-
-
-def remove_spools(login: str) -> None:
-    """Remove the crontab and the mailbox of a login: whoever comes back under that name must not inherit them."""
-    for spool in SPOOLS:
-        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            os.unlink(os.path.join(spool, login))
 
 
 @contextmanager

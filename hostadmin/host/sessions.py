@@ -1,85 +1,104 @@
 """The processes of an account on the host, and their end. Those in containers are the engine's business."""
 
 import os
+import resource
 import select
 import signal
 import time
+from collections.abc import Container
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 PATIENCE_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.05
-PROC: Final = Path("/proc")
+PROC: Final = "/proc"
+Whose = int | Container[int]
 
 
-def running(uid: int) -> list[int]:
-    """Return the processes with this uid, real or effective, that do not live in a container.
+def running(*whose: Whose) -> list[int]:
+    """Return the processes with one of these uids, real or effective, that do not live in a container.
 
     A process in another pid namespace is in a container, unless it is in a user namespace of its own too:
     that is what ``unshare`` gives a person without root, and it is no place to hide.
+
+    Args:
+        whose: uids, and ranges of them: an account's subordinate ones.
+
     """
-    own_pid, own_user = os.readlink(PROC / "self/ns/pid"), os.readlink(PROC / "self/ns/user")
+    own_pid, own_user = (os.readlink(f"{PROC}/self/ns/{kind}") for kind in ("pid", "user"))
     found = []
-    for entry in PROC.iterdir():
-        if not entry.name.isdigit():
+    for name in os.listdir(PROC):
+        if not name.isdigit():
             continue
         with suppress(OSError):
-            if uid not in _uids(entry):
+            if not _is_one_of(_uids(name), whose):
                 continue
-            if os.readlink(entry / "ns/pid") == own_pid or os.readlink(entry / "ns/user") != own_user:
-                found.append(int(entry.name))
+            if os.readlink(f"{PROC}/{name}/ns/pid") == own_pid or os.readlink(f"{PROC}/{name}/ns/user") != own_user:
+                found.append(int(name))
     return found
 
 
 def all_uids() -> set[int]:
     """Return the uids under which anything runs."""
     found: set[int] = set()
-    for entry in PROC.iterdir():
-        if entry.name.isdigit():
+    for name in os.listdir(PROC):
+        if name.isdigit():
             with suppress(OSError):
-                found |= _uids(entry)
+                found |= _uids(name)
     return found
 
 
-def end(uid: int, *, patience_seconds: float = PATIENCE_SECONDS) -> int:
-    """End all processes of a uid: TERM, then KILL until none is left; return how many stayed.
+def end(*whose: Whose, patience_seconds: float = PATIENCE_SECONDS) -> int:
+    """End all processes of these uids: TERM, then KILL until none is left; return how many stayed.
 
     Args:
-        uid: whose.
+        whose: uids, and ranges of them; of many accounts at once if need be, since looking costs the same.
         patience_seconds: how long they may take after TERM, and again after KILL.
 
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + patience_seconds
         told: set[int] = set()
-        while left := running(uid):
+        while left := running(*whose):
             for pid in left:
                 if number is signal.SIGKILL or pid not in told:  # who forks faster than we look is killed again
-                    _signal(pid, uid, number)
+                    _signal(pid, whose, number)
                     told.add(pid)
             if time.monotonic() > deadline:
                 break
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS if number is signal.SIGTERM else 0)
         else:
             return 0
-    return len(running(uid))
+    return len(running(*whose))
 
 
-def _signal(pid: int, uid: int, number: signal.Signals) -> None:
-    """Signal a process through a pidfd, once it is certain that the number is still that process."""
+def _signal(pid: int, whose: tuple[Whose, ...], number: signal.Signals) -> None:
+    """Signal a process through a pidfd, once it is certain that the number is still that process.
+
+    One that is to be killed may not fork any more from here on, nor may its children: setrlimit(2), RLIMIT_NPROC.
+    """
     with suppress(OSError):
         fd = os.pidfd_open(pid)
         try:
-            if uid in _uids(PROC / str(pid)) and not select.select([fd], [], [], 0)[0]:
-                signal.pidfd_send_signal(fd, number)
+            if not _is_one_of(_uids(str(pid)), whose) or select.select([fd], [], [], 0)[0]:
+                return
+            if number is signal.SIGKILL:
+                with suppress(OSError, ValueError):
+                    resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0))
+            signal.pidfd_send_signal(fd, number)
         finally:
             os.close(fd)
 
 
-def _uids(entry: Path) -> set[int]:
+def _is_one_of(uids: set[int], whose: tuple[Whose, ...]) -> bool:
+    return any(uid == one if isinstance(one, int) else uid in one for uid in uids for one in whose)
+
+
+def _uids(name: str) -> set[int]:
     """Return real and effective uid of a process; none of one that is dead already (a zombie)."""
-    fields = dict(line.split(":\t", 1) for line in (entry / "status").read_text().splitlines() if ":\t" in line)
-    if fields.get("State", "Z").startswith(("Z", "X")):
+    with open(f"{PROC}/{name}/status", "rb") as file:
+        text = file.read()
+    state, _, rest = text.partition(b"\nState:\t")[2].partition(b"\n")
+    if not state or state[:1] in b"ZX":
         return set()
-    return {int(n) for n in fields["Uid"].split()[:2]}
+    return {int(n) for n in rest.partition(b"Uid:\t")[2].split(None, 2)[:2]}

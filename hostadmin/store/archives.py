@@ -37,6 +37,12 @@ def of_user(tx: Tx, user_id: str) -> Sequence[Archive]:
     return [Archive(**row._mapping) for row in tx.execute(query.order_by(home_archives.c.created_at))]
 
 
+def of_all(tx: Tx) -> Sequence[Archive]:
+    """Return all archives that are still kept, oldest first."""
+    query = select(home_archives).where(home_archives.c.deleted_at.is_(None)).order_by(home_archives.c.created_at)
+    return [Archive(**row._mapping) for row in tx.execute(query)]
+
+
 def due(tx: Tx, moment: str) -> Sequence[Archive]:
     """Return the archives whose time is over at ``moment`` (a timestamp) and that are still kept."""
     query = select(home_archives).where(home_archives.c.keep_until <= moment, home_archives.c.deleted_at.is_(None))

@@ -19,3 +19,9 @@ def put(tx: Tx, key: str, value: Any) -> None:
     tx.execute(delete(facts).where(facts.c.key == key))
     if value is not None:
         tx.execute(insert(facts).values(key=key, value=value))
+
+
+def all_under(tx: Tx, prefix: str) -> dict[str, Any]:
+    """Return the rest of the key → value of every fact whose key begins with ``prefix``."""
+    query = select(facts.c.key, facts.c.value).where(facts.c.key.startswith(prefix, autoescape=True))
+    return {row.key.removeprefix(prefix): row.value for row in tx.execute(query)}

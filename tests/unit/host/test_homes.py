@@ -87,11 +87,3 @@ def test_owners(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("/nowhere")
     assert homes.owners(str(tmp_path)) == {ME}
     assert homes.owners(str(tmp_path / "none")) == set()
-
-
-def test_spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(homes, "SPOOLS", (str(tmp_path), str(tmp_path / "none")))
-    (tmp_path / "ashu").write_text("* * * * * true\n")
-    homes.remove_spools("ashu")
-    homes.remove_spools("ashu")
-    assert not (tmp_path / "ashu").exists()
