@@ -24,6 +24,7 @@ from hostadmin.store.database import Database
 from hostadmin.upkeep.cleanup import Cleanup
 from hostadmin.upkeep.restarts import Restarts
 from hostadmin.upkeep.schedule import Scheduler
+from hostadmin.users.context import Keeping
 from hostadmin.users.numbers import Ranges
 from hostadmin.users.service import Places, Users
 
@@ -63,8 +64,8 @@ def build(settings: Settings) -> App:
     engine = Engine(settings.engine.socket)
     objects = Objects(database, journal, engine)
     holdings = Holdings(database, engine, profiles, settings.guard.cgroup_parent)
-    places = Places(settings.users.home_root, settings.users.shell, settings.guard.group, _ranges(settings.users))
-    users = Users(database, journal, profiles, places, objects.remove_all_of)
+    places = Places(settings.users.home_root, settings.users.shell, settings.guard.group, _ranges(settings.users), _keeping(settings.users))
+    users = Users(database, journal, profiles, places, objects.remove_all_of, containers=objects)
     restarts = Restarts(database, journal, engine, profiles)
     cleanup = Cleanup(database, journal, engine, profiles)
     watcher = Watcher(database, engine)
@@ -74,6 +75,7 @@ def build(settings: Settings) -> App:
         watcher,
         restarts,
         cleanup,
+        users,
         resync_seconds=settings.upkeep.resync_seconds,
         restarts_seconds=settings.upkeep.restarts_seconds,
         cleanup_cron=settings.upkeep.cleanup,
@@ -84,6 +86,10 @@ def build(settings: Settings) -> App:
 
 def _ranges(users: UsersSettings) -> Ranges:
     return Ranges(**{f.name: getattr(users, f.name) for f in fields(Ranges)})
+
+
+def _keeping(users: UsersSettings) -> Keeping:
+    return Keeping(**{f.name: getattr(users, f.name) for f in fields(Keeping)})
 
 
 class SocketCloser:

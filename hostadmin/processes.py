@@ -117,6 +117,7 @@ def run_service(settings: Settings) -> None:
     recovered = app.users.recover() + app.journal.close_left_open()
     if recovered:
         LOG.warning("service: closed %d records that an earlier run left open", recovered)
+    app.users.install_login_script()
     app.watcher.start()
     app.scheduler.start()
     if settings.guard.observing:

@@ -22,7 +22,7 @@ _ROWS: Final[Mapping[Permission, str]] = {
     Permission.ANYBODY: "health.live health.ready",
     Permission.SELF: "me.whoami me.quota me.objects",
     Permission.ADMIN: """
-        user.list user.add user.show user.set user.expire user.lock user.unlock user.passwd user.remove
+        user.list user.add user.show user.set user.expire user.lock user.unlock user.passwd user.leave user.remove user.release
         access.list access.grant access.revoke
         container.list container.show container.remove container.owner
         container.start container.stop container.restart container.restart-policy

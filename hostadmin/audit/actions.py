@@ -49,10 +49,17 @@ class Action(StrEnum):
     USER_SET = "user.set"
     USER_LOCK = "user.lock"
     USER_UNLOCK = "user.unlock"
+    USER_EXPIRE = "user.expire"
+    USER_LEAVE = "user.leave"
     USER_REMOVE = "user.remove"
+    USER_RELEASE = "user.release"  # an adopted account is not managed any more
+    ARCHIVE_REMOVE = "archive.remove"  # a removed account's home, whose time is over
     USER_PASSWD = "user.passwd"  # noqa: S105  # the action, not a password
     ACCESS_GRANT = "access.grant"
     ACCESS_REVOKE = "access.revoke"
+    ACCESS_ADOPT = "access.adopt"  # the ledger follows a membership that was changed by hand
+    ACCESS_RESTORE = "access.restore"  # such a membership is put back
+    ACCESS_DRIFT = "access.drift"  # such a membership was noticed, and is left
     OWNER_SET = "owner.set"
     RESTART_CORRECT = "restart.correct"
     RESTART_RELEASE = "restart.release"

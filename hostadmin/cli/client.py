@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from hostadmin.core.errors import HostadminError, Invalid, Unavailable
 
 TIMEOUT_SECONDS = 120
+LONG_SECONDS = 7200  # for what may have to archive a large home
 
 
 class ApiError(HostadminError):
@@ -16,13 +17,13 @@ class ApiError(HostadminError):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
@@ -32,8 +33,8 @@ class Client:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def call(self, method: str, *segments: str, body: Any = None, **query: Any) -> Any:
-        """Make one call and return its JSON.
+    def call(self, method: str, *segments: str, body: Any = None, patience: float = TIMEOUT_SECONDS, **query: Any) -> Any:
+        """Make one call and return its JSON; ``patience``: seconds that the answer may take.
 
         Raises:
             ApiError: the API's own problem.
@@ -48,7 +49,7 @@ class Client:
         if known:
             target += "?" + urlencode(known, errors="surrogateescape")
         data = json.dumps(body).encode() if body is not None else None
-        connection = _Connection(self.path)
+        connection = _Connection(self.path, patience)
         try:
             connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
             answer = connection.getresponse()

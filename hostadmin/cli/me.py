@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hostadmin.cli.objects import KINDS, _print_list
-from hostadmin.cli.output import pairs, show_json, size, table
+from hostadmin.cli.output import clean, pairs, show_json, size, table
 from hostadmin.cli.users import JSON
 
 
@@ -26,6 +26,8 @@ def whoami(context: Any, as_json: bool) -> None:
     if as_json:
         show_json(view)
         return
+    if view["notice"]:
+        print(f"{clean(view['notice'])}\n")
     profile = view["profile"]
     pairs(
         [

@@ -5,21 +5,28 @@ from typing import Any
 
 import click
 
-from hostadmin.cli.output import pairs, show_json, table
+from hostadmin.cli.client import LONG_SECONDS
+from hostadmin.cli.output import clean, pairs, show_json, size, table
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 NEVER = ("never", "none", "")
+ALWAYS = ("login", "uid", "name", "profile", "state", "docker", "expires", "home", "containers", "networks", "volumes", "drift")
+SHOWN = (*ALWAYS[:3], "mail", "cohort", *ALWAYS[3:6], "groups", "starts", *ALWAYS[6:-1], "archives", "drift")
 
 
 def _show(view: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(view)
         return
-    pairs(
-        (key, view[key])
-        for key in ("login", "uid", "name", "profile", "state", "docker", "expires", "home", "containers", "networks", "volumes", "drift")
-    )
+    pairs((key, state_of(view) if key == "state" else view[key]) for key in SHOWN if view[key] or key in ALWAYS)
+
+
+def state_of(view: dict[str, Any]) -> str:
+    """Return an account's state in words: of one that waits for its first day, which day that is."""
+    if view["state"] == "locked" and view["starts"]:
+        return f"locked until {view['starts']} (first day)"
+    return str(view["state"])
 
 
 def read_password(*, from_stdin: bool) -> str:
@@ -115,7 +122,7 @@ def expire(context: Any, login: str, date: str, as_json: bool) -> None:
 @click.argument("login")
 @click.pass_obj
 def lock(context: Any, login: str) -> None:
-    """Lock an account: no login, no Docker; its containers stay."""
+    """Lock an account: no login, no Docker; its containers go on or stop by its profile."""
     context.api.call("POST", "users", login, "lock")
     print(f"{login} is locked")
 
@@ -124,9 +131,12 @@ def lock(context: Any, login: str) -> None:
 @click.argument("login")
 @click.pass_obj
 def unlock(context: Any, login: str) -> None:
-    """Undo a lock."""
-    context.api.call("POST", "users", login, "unlock")
-    print(f"{login} is active")
+    """Give access back: undo a lock, an expiry, or a removal that was only begun."""
+    view = context.api.call("POST", "users", login, "unlock")
+    if view["state"] == "expired":
+        print(f"{login} is expired: its last day, {view['expires']}, is over; `hostadmin user set {login} --expires DATE` opens it")
+    else:
+        print(f"{login} is {view['state']}" + (f", until {view['expires']}" if view["expires"] else ""))
 
 
 @user.command()
@@ -142,17 +152,50 @@ def passwd(context: Any, login: str, password_stdin: bool) -> None:
 @user.command()
 @click.argument("login")
 @click.option("--keep-home", is_flag=True, help="Leave the home directory.")
+@click.option("--no-archive", is_flag=True, help="Keep no archive of the home.")
 @YES
+@JSON
 @click.pass_obj
-def remove(context: Any, login: str, keep_home: bool, yes: bool) -> None:
-    """Remove an account with its containers, networks, volumes, images and home."""
+def remove(context: Any, login: str, keep_home: bool, no_archive: bool, yes: bool, as_json: bool) -> None:
+    """Remove an account with its containers, networks, volumes, images and home, which is archived first."""
     view = context.api.call("GET", "users", login)
     if not yes and sys.stdin.isatty():
         what = f"{view['containers']} containers, {view['networks']} networks, {view['volumes']} volumes"
-        home = "" if keep_home else f" and {view['home']}"
+        home = "" if keep_home else f" and {view['home']}{' for good' if no_archive else ''}"
         click.confirm(f"Remove {login} with {what}{home}?", abort=True)
-    context.api.call("DELETE", "users", login, keep_home=str(keep_home).lower())
+    query = {"keep_home": str(keep_home).lower(), "archive": str(not no_archive).lower()}
+    found = context.api.call("DELETE", "users", login, patience=LONG_SECONDS, **query)
+    if as_json:
+        show_json(found)
+        return
     print(f"{login} is removed")
+    if kept := found["archive"]:
+        print(f"  its home: {kept['path']} ({size(kept['bytes'])}), kept until {kept['keep_until'][:10]}\n  SHA-256:  {kept['sha256']}")
+    for why in found["left"].values():
+        print(f"  left: {clean(why)}")
+
+
+@user.command()
+@click.argument("login")
+@click.pass_obj
+def leave(context: Any, login: str) -> None:
+    """End access for good; nothing is removed until `user remove`, and `user unlock` takes it back."""
+    context.api.call("POST", "users", login, "leave")
+    print(f"{login} has no access any more; `hostadmin user remove {login}` removes what it owns")
+
+
+@user.command()
+@click.argument("login")
+@YES
+@click.pass_obj
+def release(context: Any, login: str, yes: bool) -> None:
+    """Give an account back that was there before hostadmin: its containers go, account and home stay."""
+    view = context.api.call("GET", "users", login)
+    if not yes and sys.stdin.isatty():
+        what = f"{view['containers']} containers, {view['networks']} networks, {view['volumes']} volumes"
+        click.confirm(f"Remove {what} of {login}, and leave its account alone from now on?", abort=True)
+    context.api.call("POST", "users", login, "release")
+    print(f"{login} is not managed any more; its account and home are as they were")
 
 
 @click.group()

@@ -10,6 +10,7 @@ import pwd
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from hostadmin.core.clock import now
@@ -167,10 +168,8 @@ class Callers:
         user = self._ledger.user_by_login(login)
         if user is None or user.uid != uid:
             user = self._observe(login, uid, account.pw_gid)
-        if user.state is UserState.LOCKED:
-            raise _denied(f"the account {login} is locked; ask an administrator for `hostadmin user unlock {login}`")
-        if user.expires is not None and now().date() > user.expires:
-            raise _denied(f"the account {login} expired after {user.expires}; ask an administrator")
+        if why := find_reason(user, now().date()):
+            raise _denied(why)
         return user
 
     def _in_group(self, login: str, gid: int) -> bool:
@@ -179,6 +178,20 @@ class Callers:
         except KeyError:
             return False
         return gid == group.gr_gid or login in group.gr_mem
+
+
+def find_reason(user: User, today: date) -> str | None:
+    """Return why an account of the ledger has no access on a day (UTC); ``None``: it has."""
+    login = user.login
+    if user.state is UserState.LOCKED and user.starts is not None:
+        return f"the account {login} opens on {user.starts}, its first day"
+    if user.state is UserState.LOCKED:
+        return f"the account {login} is locked; ask an administrator for `hostadmin user unlock {login}`"
+    if user.state is UserState.LEAVING:
+        return f"the account {login} is leaving this host; ask an administrator if that is wrong"
+    if user.state is UserState.EXPIRED or (user.expires is not None and today > user.expires):
+        return f"the account {login} expired after {user.expires}; ask an administrator for `hostadmin user set {login} --expires DATE`"
+    return None if user.state is UserState.ACTIVE else f"the account {login} is not there any more"
 
 
 def _denied(reason: str) -> Refusal:

@@ -1,7 +1,7 @@
 """What an administrator sees of objects and does with them; every change is recorded before it is done."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ REMOVE: Final = {
     Kind.VOLUME: Action.VOLUME_REMOVE,
     Kind.IMAGE: Action.IMAGE_REMOVE,
 }
+
+RUNNING: Final = ("running", "paused", "restarting")
 
 
 class Objects:
@@ -129,6 +131,22 @@ class Objects:
     def stop(self, actor: Actor, ref: str) -> None:
         """Stop a container."""
         self._container(actor, Action.CONTAINER_STOP, ref, self.engine.stop_container)
+
+    def running_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return account id → full ids of its containers that run now, paused and restarting ones too, as the engine says.
+
+        Raises:
+            Unavailable: the engine does not answer.
+
+        """
+        with self.database.read() as tx:
+            owners = objects.owners(tx, Kind.CONTAINER)
+        found: dict[str, list[str]] = {}
+        for container in self.engine.list_containers():
+            owner = owners.get(container["Id"])
+            if owner is not None and owner in user_ids and container.get("State") in RUNNING:
+                found.setdefault(owner, []).append(container["Id"])
+        return found
 
     def restart(self, actor: Actor, ref: str) -> None:
         """Restart a container."""

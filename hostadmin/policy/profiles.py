@@ -30,6 +30,8 @@ NUMBERS: Final = (
 )
 FRACTIONS: Final = ("cpus", "cpus_total")
 FLAGS: Final = ("host_gateway", "gpus")
+KEEP: Final = "keep"
+STOP: Final = "stop"
 UNSAID: Final[dict[str, Any]] = {  # for files that were written before a key was there: what the shipped student has
     "registries": ["docker.io"],
     "host_gateway": True,
@@ -46,6 +48,7 @@ UNSAID: Final[dict[str, Any]] = {  # for files that were written before a key wa
     "image_bytes": 20_000_000_000,
     "upload_bytes": 4_000_000_000,
     "log_bytes": 50_000_000,
+    "locked_containers": KEEP,
 }
 LOG: Final = logging.getLogger("hostadmin")
 LOOK_SECONDS: Final = 1.0
@@ -87,6 +90,7 @@ class Profile:
     upload_bytes: int
     log_bytes: int
     stopped_hours: int
+    locked_containers: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return the profile for JSON."""
@@ -228,6 +232,8 @@ def _violations(body: dict[str, Any]) -> list[str]:
     found += [f"{key} must be a whole number, 0 or more" for key in NUMBERS if type(body[key]) is not int or body[key] < 0]
     found += [f"{key} must be a number, 0 or more" for key in FRACTIONS if type(body[key]) not in (int, float) or body[key] < 0]
     found += [f"{key} must be true or false" for key in FLAGS if type(body[key]) is not bool]
+    if body["locked_containers"] not in (KEEP, STOP):
+        found.append(f'locked_containers must be "{KEEP}" or "{STOP}"')
     if not isinstance(body["description"], str):
         found.append("description must be text")
     if type(body["log_bytes"]) is int and 0 < body["log_bytes"] < LOG_SMALLEST:

@@ -11,7 +11,7 @@ from hostadmin.core.clock import timestamp
 from hostadmin.core.ids import new_id
 from hostadmin.core.values import UserState
 from hostadmin.store.database import Tx
-from hostadmin.store.tables import users
+from hostadmin.store.tables import table_versions, users
 
 DATES: Final = ("expires", "starts")
 LISTS: Final = ("groups", "keys")
@@ -108,6 +108,12 @@ def of_cohort(tx: Tx, cohort_id: str, *, removed: bool = False) -> Sequence[User
 def used_uids(tx: Tx) -> set[int]:
     """Return every uid and gid that any account has or had: none of them is given again."""
     return {n for row in tx.execute(select(users.c.uid, users.c.gid)) for n in row}
+
+
+def version(tx: Tx) -> int:
+    """Return a number that grows with every change of any account."""
+    query = select(table_versions.c.version).where(table_versions.c.part == "users")
+    return int(tx.execute(query).scalar() or 0)
 
 
 def add(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -28,6 +28,9 @@ from hostadmin.upkeep.restarts import Restarts
 
 LOG = logging.getLogger("hostadmin.upkeep")
 CRON_FIELDS: Final = 5
+EXPIRY_SECONDS: Final = 30  # a last day is over for everybody within a minute
+DRIFT_SECONDS: Final = 20
+ARCHIVES_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,19 @@ class Job:
     description: str
 
 
+class Accounts(Protocol):
+    """What the users service does by the clock; each returns what it did, empty for nothing."""
+
+    def enforce_dates(self, actor: Actor) -> dict[str, Any]:
+        """Open and end accounts by their dates."""
+
+    def settle_drift(self, actor: Actor) -> dict[str, Any]:
+        """Compare memberships with the ledger."""
+
+    def expire_archives(self, actor: Actor) -> dict[str, Any]:
+        """Delete archived homes whose time is over."""
+
+
 class Scheduler:
     """Runs the jobs on time and by hand, and keeps their history."""
 
@@ -50,6 +66,7 @@ class Scheduler:
         watcher: Watcher,
         restarts: Restarts,
         cleanup: Cleanup,
+        accounts: Accounts,
         *,
         resync_seconds: int,
         restarts_seconds: int,
@@ -62,6 +79,9 @@ class Scheduler:
             for job in (
                 Job("resync", f"every {resync_seconds} s", lambda _: _changes(watcher.resync()), "compare the ledger with the engine"),
                 Job("restarts", f"every {restarts_seconds} s", lambda _: _corrected(restarts), "restart policies and crash loops"),
+                Job("expiry", f"every {EXPIRY_SECONDS} s", accounts.enforce_dates, "open and end accounts by their first and last day"),
+                Job("drift", f"every {DRIFT_SECONDS} s", accounts.settle_drift, "group memberships that were changed by hand"),
+                Job("archives", f"every {ARCHIVES_SECONDS} s", accounts.expire_archives, "delete archived homes kept long enough"),
                 Job("cleanup", cleanup_cron, lambda actor: _cleaned(cleanup, actor), "remove containers stopped for too long"),
             )
             if job.trigger

@@ -57,7 +57,7 @@ class Access:
             with self._context.database.read() as tx:
                 known = users.find_login(tx, login)
             user = known if known is not None and known.uid == account.uid else None
-            if user is not None and self._is_member(account):
+            if user is not None and self._is_member(account) and not (user.managed and user.docker is not True):
                 return
             target = target_of(user) if user else Target("user", None, login)
             detail = {"uid": account.uid, "group": self._group, "profile": self._context.profiles.default}
@@ -73,7 +73,7 @@ class Access:
                     self._accounts.remove_from_group(login, self._group)
 
             entry = Entry(actor, Action.ACCESS_GRANT, target, RULE, detail)
-            self._context.do(entry, act, lambda tx: self._observe(tx, login, account.uid, account.gid), undo=undo)
+            self._context.do(entry, act, lambda tx: want(tx, self._observe(tx, login, account.uid, account.gid), docker=True), undo=undo)
 
     def revoke(self, actor: Actor, login: str) -> None:
         """Take an account's access away: at once, open shells and streams included.
@@ -84,7 +84,10 @@ class Access:
 
         """
         with self._context.of(login):
-            if login not in self._accounts.members(self._group) and self._group not in self._accounts.listed_in(login):
+            with self._context.database.read() as tx:
+                user = users.find_login(tx, login)
+            wanted = user is not None and user.managed and user.docker is True
+            if login not in self._accounts.members(self._group) and self._group not in self._accounts.listed_in(login) and not wanted:
                 self._host_account(login)
                 return
             account = self._accounts.find(login)
@@ -100,10 +103,9 @@ class Access:
                     f"{group.name!r} is the primary group of {login}: give the account another one with `usermod --gid`.",
                     key="primary-group",
                 )
-            with self._context.database.read() as tx:
-                user = users.find_login(tx, login)
             entry = Entry(actor, Action.ACCESS_REVOKE, target_of(user) if user else Target("user", None, login), RULE, {"uid": account.uid})
-            self._context.do(entry, lambda: self._accounts.remove_from_group(login, self._group))
+            rows = (lambda tx: want(tx, user, docker=False)) if user is not None else None
+            self._context.do(entry, lambda: self._accounts.remove_from_group(login, self._group), rows)
 
     def observe_member(self, login: str, uid: int, gid: int) -> users.User:
         """Return the account of a group member whom hostadmin does not manage yet, making its row if need be.
@@ -131,3 +133,9 @@ class Access:
         if account.uid < self._context.places.ranges.uid_min or login in RESERVED_LOGINS:
             raise Forbidden(f"{login} is an account of the system (uid {account.uid}): it gets no access to Docker.", key="user-system")
         return account
+
+
+def want(tx: Tx, user: users.User, *, docker: bool) -> None:
+    """Set whether the group with access is to have an account, if hostadmin manages it."""
+    if user.managed and user.docker is not docker:
+        users.change(tx, user.id, docker=docker)

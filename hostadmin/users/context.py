@@ -1,16 +1,18 @@
 """What every account action needs: the ledger, the host, one action per login at a time, and law 5."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, Final
 
 from hostadmin.audit.journal import Entry, Intent, Journal, Target
+from hostadmin.core.clock import now
 from hostadmin.core.errors import Conflict, Failed, Forbidden, HostadminError, NotFound
 from hostadmin.host.accounts import Accounts
 from hostadmin.policy.profiles import Profiles
-from hostadmin.store import users
+from hostadmin.store import numbers, users
 from hostadmin.store.database import Database, Tx
 from hostadmin.users.numbers import Ranges
 from hostadmin.users.steps import is_same
@@ -21,13 +23,26 @@ Rows = Callable[[Tx], object]
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """The keys of ``[users]`` about memberships, archives and notices; an empty path: there is none of it."""
+
+    drift: str = "adopt"
+    archives: str = ""
+    archive_days: int = 30
+    notice_days: int = 7
+    notices: str = ""
+    login_script: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
-    """Where homes are made, the login shell, the numbers given out, and the group with access."""
+    """Where homes are made, the login shell, the group with access, the numbers given out, and what is kept of accounts."""
 
     home_root: str
     shell: str
     group: str
     ranges: Ranges = field(default_factory=Ranges)
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 class Context:
@@ -39,15 +54,25 @@ class Context:
         profiles: the profiles in force.
         places: homes, shell, uids, group.
         accounts: the host's accounts.
+        clock: returns the time, aware, in UTC.
 
     """
 
-    def __init__(self, database: Database, journal: Journal, profiles: Profiles, places: Places, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        profiles: Profiles,
+        places: Places,
+        accounts: Accounts,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self.database = database
         self.journal = journal
         self.profiles = profiles
         self.places = places
         self.accounts = accounts
+        self.clock = clock
         self.numbers = threading.RLock()  # numbers are chosen and used by one at a time
         self._locks = [threading.RLock() for _ in range(LOCKS)]
 
@@ -56,6 +81,26 @@ class Context:
         """One action on an account at a time; those on others need not wait for it."""
         with self._locks[hash(login) % LOCKS]:
             yield
+
+    @contextmanager
+    def of_all(self, logins: Iterable[str]) -> Iterator[None]:
+        """One action on many accounts; the order in which they are taken is the same for everybody."""
+        with ExitStack() as stack:
+            for index in sorted({hash(login) % LOCKS for login in logins}):
+                stack.enter_context(self._locks[index])
+            yield
+
+    def today(self) -> date:
+        """Return the day that it is, in UTC."""
+        return self.clock().date()
+
+    def whose(self, user: users.User) -> tuple[int | range, ...]:
+        """Return the uids under which an account's processes may run: its own, and its subordinate ones."""
+        if not self.places.ranges.subordinate_ids:
+            return (user.uid,)
+        with self.database.read() as tx:
+            found = numbers.find(tx, user.id)
+        return (user.uid, range(found.subid_first, found.subid_first + found.subid_count)) if found else (user.uid,)
 
     def find(self, login: str) -> users.User | None:
         """Return the living account of that login in the ledger."""

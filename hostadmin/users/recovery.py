@@ -5,51 +5,58 @@ a half-made account is taken back, a begun lock, revocation or removal is finish
 """
 
 import logging
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
-from hostadmin.audit.journal import Journal
 from hostadmin.core.errors import HostadminError
 from hostadmin.core.values import UserState
-from hostadmin.host import homes, sessions
-from hostadmin.host.accounts import Accounts
-from hostadmin.store import audit, users
-from hostadmin.store.database import Database, Tx
-from hostadmin.users.steps import apply_ledger, fingerprint, is_same, take_away, undo_add
+from hostadmin.store import archives, audit, users
+from hostadmin.store.database import Tx
+from hostadmin.users.access import want
+from hostadmin.users.context import Context
+from hostadmin.users.removing import Removing
+from hostadmin.users.steps import apply_ledger, fingerprint, is_same, shut, undo_add
 
 LOG: Final = logging.getLogger("hostadmin.users")
 Verdict = tuple[str, Callable[[Tx], object] | None]
 DONE: Final = "done"
 NOT_DONE: Final = "not-done"
 UNKNOWN: Final = "unknown"
+LEAVING: Final = (UserState.LEAVING, UserState.LOCKED)  # locked: a removal that was begun by an earlier version
 
 
 class Recovery:
     """Closes the open intents of account actions.
 
     Args:
-        database: the ledger.
-        journal: the audit of this process.
-        accounts: the host.
-        group: the group with access.
+        context: ledger, host, journal.
+        removing: finishes a removal.
 
     """
 
-    def __init__(self, database: Database, journal: Journal, accounts: Accounts, group: str) -> None:
-        self.database = database
-        self.journal = journal
-        self.accounts = accounts
-        self.group = group
+    def __init__(self, context: Context, removing: Removing) -> None:
+        self._context = context
+        self._removing = removing
+        self.database = context.database
+        self.journal = context.journal
+        self.accounts = context.accounts
+        self.group = context.places.group
         self._table: Final[dict[Action, Callable[[dict[str, Any]], Verdict]]] = {
             Action.USER_ADD: self._add,
             Action.USER_SET: self._set,
-            Action.USER_LOCK: self._lock,
+            Action.USER_LOCK: self._close,
+            Action.USER_EXPIRE: self._close,
+            Action.USER_LEAVE: self._close,
             Action.USER_UNLOCK: self._unlock,
             Action.USER_REMOVE: self._remove,
+            Action.USER_RELEASE: self._release,
+            Action.ARCHIVE_REMOVE: self._archive_remove,
             Action.USER_PASSWD: self._passwd,
             Action.ACCESS_GRANT: self._grant,
             Action.ACCESS_REVOKE: self._revoke,
+            Action.ACCESS_RESTORE: self._restore,
         }
 
     def run(self) -> int:
@@ -89,18 +96,18 @@ class Recovery:
             apply_ledger(self.accounts, user)
         return NOT_DONE, None
 
-    def _lock(self, record: dict[str, Any]) -> Verdict:
+    def _close(self, record: dict[str, Any]) -> Verdict:
+        """Finish a lock, an expiry, a leave; containers are seen to by ``States.enforce_dates`` once the engine answers."""
         user = self._user(record)
-        if user is None or user.state is not UserState.LOCKED:
+        if user is None or user.state is UserState.ACTIVE:
             return NOT_DONE, None
         if user.managed and is_same(self.accounts, user):
-            self.accounts.lock(user.login)
-            sessions.end(user.uid)
+            shut(self.accounts, user, self._context.whose(user))
         return DONE, None
 
     def _unlock(self, record: dict[str, Any]) -> Verdict:
         user = self._user(record)
-        if user is not None and user.state is UserState.LOCKED and user.managed and is_same(self.accounts, user):
+        if user is not None and user.state is not UserState.ACTIVE and user.managed and is_same(self.accounts, user):
             self.accounts.lock(user.login)
         return NOT_DONE, None
 
@@ -108,14 +115,23 @@ class Recovery:
         user = self._user(record)
         if user is None:
             return DONE, None
-        if user.state is not UserState.LOCKED:  # unlocked, or removed and made again, since: what is there now stays
+        if user.state not in LEAVING:  # unlocked, or removed and made again, since: what is there now stays
             return UNKNOWN, None
-        if is_same(self.accounts, user):  # still whole: locked, and its objects may need the engine
-            self.accounts.lock(user.login)
+        if is_same(self.accounts, user):  # still whole: closed, and its objects may need the engine
+            shut(self.accounts, user, self._context.whose(user))
             return NOT_DONE, None
-        take_away(self.accounts, user, keep_home=record["detail"]["keep_home"])
-        homes.remove_spools(user.login)
-        return DONE, lambda tx: users.change(tx, user.id, state=UserState.REMOVED)
+        stored = self._removing.finish(user, dict(record["detail"]))
+        return DONE, lambda tx: self._removing.rows(tx, user, stored)
+
+    def _release(self, record: dict[str, Any]) -> Verdict:
+        """Leave it leaving: its objects need the engine; the guard refuses, and running it again goes on."""
+        user = self._user(record)
+        return (DONE if user is None or not user.managed else NOT_DONE), None
+
+    def _archive_remove(self, record: dict[str, Any]) -> Verdict:
+        if os.path.lexists(record["object_name"]):
+            return NOT_DONE, None  # the job does it
+        return DONE, lambda tx: archives.mark_deleted(tx, record["object_id"])
 
     def _passwd(self, record: dict[str, Any]) -> Verdict:
         shadow = self.accounts.shadow(record["object_name"])
@@ -130,7 +146,7 @@ class Recovery:
             return NOT_DONE, None
         self.accounts.add_to_group(login, self.group)  # a killed usermod writes group and leaves gshadow
         observed = {"uid": account.uid, "gid": account.gid, "profile": detail["profile"]}
-        return DONE, lambda tx: users.observe(tx, login=login, **observed)
+        return DONE, lambda tx: want(tx, users.observe(tx, login=login, **observed), docker=True)
 
     def _revoke(self, record: dict[str, Any]) -> Verdict:
         login = record["object_name"]
@@ -138,7 +154,15 @@ class Recovery:
             return UNKNOWN, None
         if self.accounts.find_local(login) is not None:
             self.accounts.remove_from_group(login, self.group)
-        return (NOT_DONE if self.group in self.accounts.listed_in(login) else DONE), None
+        if self.group in self.accounts.listed_in(login):
+            return NOT_DONE, None
+        user = self._user(record)
+        return DONE, (lambda tx: want(tx, user, docker=False)) if user is not None else None
+
+    def _restore(self, record: dict[str, Any]) -> Verdict:
+        """Leave it to the next comparison of the memberships: it finds what there is now."""
+        del record
+        return NOT_DONE, None
 
     def _given_since(self, record: dict[str, Any]) -> bool:
         """Tell whether access was given again, on record, after an action whose outcome could not be written."""

@@ -4,30 +4,35 @@ Every action: validate all, record the intent with its steps, act step by step, 
 with the ledger's row. What is already as asked is not done again. What fails half-way is undone, or told.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Journal
 from hostadmin.core.clock import now
-from hostadmin.core.errors import Failed
 from hostadmin.core.names import check_login
-from hostadmin.core.values import Actor, Kind, UserState
-from hostadmin.host import homes, sessions
+from hostadmin.core.values import Actor, UserState
 from hostadmin.host.accounts import Accounts
+from hostadmin.host.archives import Archives
 from hostadmin.policy.profiles import Profiles
-from hostadmin.store import images, objects, users
+from hostadmin.store import users
 from hostadmin.store.database import Database
+from hostadmin.store.migrate import data_dir
 from hostadmin.users.access import Access
 from hostadmin.users.adding import Adding, Wanted
-from hostadmin.users.context import RULE, Context, Places, not_found, target_of
+from hostadmin.users.context import RULE, Context, Places, target_of
 from hostadmin.users.credentials import check_password, hash_password, matches
+from hostadmin.users.drift import Drift
+from hostadmin.users.halting import Containers, Halting, NoContainers
+from hostadmin.users.looking import Looking
 from hostadmin.users.names import check_expires, check_name
+from hostadmin.users.notices import Notices
 from hostadmin.users.recovery import Recovery
-from hostadmin.users.steps import apply_ledger, fingerprint, is_same, take_away
-from hostadmin.users.view import UserView, view_of, view_of_stranger
+from hostadmin.users.removing import Removed, Removing
+from hostadmin.users.states import States
+from hostadmin.users.steps import apply_ledger, fingerprint
+from hostadmin.users.view import UserView
 
 __all__ = ["UNSET", "Places", "UserView", "Users"]
 UNSET: Final = object()
@@ -43,6 +48,9 @@ class Users:
         places: homes, shell, uids, group.
         remove_objects: removes everything an account owns, returns what stayed: ``(actor, account id)``.
         accounts: the host's accounts; those of ``/etc`` if not given.
+        containers: stops and starts containers of whoever is locked; none if not given.
+        archives: the archives of homes; by ``places`` if not given.
+        clock: returns the time, aware, in UTC.
 
     """
 
@@ -54,41 +62,29 @@ class Users:
         places: Places,
         remove_objects: Callable[[Actor, str], Collection[str]],
         accounts: Accounts | None = None,
+        *,
+        containers: Containers | None = None,
+        archives: Archives | None = None,
+        clock: Callable[[], datetime] = now,
     ) -> None:
-        context = Context(database, journal, profiles, places, accounts or Accounts())
+        context = Context(database, journal, profiles, places, accounts or Accounts(), clock)
+        if archives is None and places.keeping.archives:
+            archives = Archives(places.keeping.archives)
+        halting = Halting(context, containers or NoContainers())
         self._context = context
         self._adding = Adding(context)
         self._access = Access(context)
-        self._remove_objects = remove_objects
+        self._looking = Looking(context)
+        self._states = States(context, halting)
+        self._removing = Removing(context, halting, remove_objects, archives)
+        self._drift = Drift(context)
+        self._notices = Notices(context, (data_dir("systemd") / "profile.d" / "hostadmin.sh").read_text("utf-8"))
 
     # -- looking ----------------------------------------------------------------------------
 
     def list(self) -> Sequence[UserView]:
         """Return all accounts by login: those of the ledger, and members of the group that it does not know yet."""
-        with self._context.database.read() as tx:
-            known = users.all_users(tx)
-            held = {u.id: len(images.held_by(tx, u.id)) for u in known}
-            owned = {kind: Counter(objects.owners(tx, kind).values()) for kind in (Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME)}
-        host, shadows, members = (
-            self._context.accounts.all(),
-            self._context.accounts.shadows(),
-            self._context.accounts.members(self._context.places.group),
-        )
-        today = now().date()
-        views = [
-            view_of(
-                u,
-                host.get(u.login),
-                shadows.get(u.login),
-                docker=u.login in members,
-                counts={Kind.IMAGE: held[u.id], **{kind: count[u.id] for kind, count in owned.items()}},
-                today=today,
-            )
-            for u in known
-        ]
-        strangers = members & set(host) - {u.login for u in known}
-        views += [view_of_stranger(host[login], self._context.profiles.default) for login in strangers]
-        return sorted(views, key=lambda view: view.login)
+        return self._looking.list()
 
     def show(self, login: str) -> UserView:
         """Return one account.
@@ -97,22 +93,11 @@ class Users:
             NotFound: neither the ledger nor the group has one of that name.
 
         """
-        with self._context.database.read() as tx:
-            user = users.find_login(tx, login)
-        account = self._context.accounts.find(login)
-        docker = login in self._context.accounts.members(self._context.places.group)
-        if user is not None:
-            return view_of(
-                user, account, self._context.accounts.shadow(login), docker=docker, counts=self._counts(user), today=now().date()
-            )
-        if account is None or not docker:
-            raise not_found(login)
-        return view_of_stranger(account, self._context.profiles.default)
+        return self._looking.show(login)
 
-    def _counts(self, user: users.User) -> Mapping[Kind, int]:
-        with self._context.database.read() as tx:
-            counts = {kind: objects.count(tx, kind, user.id) for kind in (Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME)}
-            return counts | {Kind.IMAGE: len(images.held_by(tx, user.id))}
+    def notice(self, user: users.User | None) -> str | None:
+        """Return what an account is to be told now of the end of its access."""
+        return self._notices.text(user)
 
     # -- making -----------------------------------------------------------------------------
 
@@ -171,12 +156,15 @@ class Users:
             if profile is not None and self._context.profiles.get(profile).name != user.profile:
                 changes["profile"] = profile
             if expires is not UNSET and expires != user.expires:
-                changes["expires"] = check_expires(expires, now().date())
+                changes["expires"] = check_expires(expires, self._context.today())
             if not changes:
                 return self.show(login)
             on_host = user.managed and changes.keys() & {"name", "expires"}
             if on_host:
                 self._context.require_same(user)
+            if "expires" in changes and user.state is UserState.EXPIRED:  # a last day that is not over gives access back
+                self._states.open(actor, user, Action.USER_SET, changes)
+                return self.show(login)
 
             def act() -> None:
                 if on_host and "name" in changes:
@@ -196,56 +184,25 @@ class Users:
         Raises:
             NotFound: there is none of that name.
             Conflict: the host's account is gone or another one.
+            Failed: as ``lock``.
 
         """
-        with self._context.of(login):
-            user = self._context.get(login)
-            yesterday = now().date() - timedelta(days=1)
-            last = min(user.expires or yesterday, yesterday)
-            if user.managed:
-                self._context.require_same(user)
-            on_host = user.managed and user.state is UserState.ACTIVE
-            if last == user.expires and not (on_host and not self._context.accounts.expires(login, last)):
-                return self.show(login)
-
-            def act() -> None:
-                if on_host:
-                    self._context.accounts.set_expiry(login, last)
-
-            entry = Entry(actor, Action.USER_SET, target_of(user), RULE, {"expires": str(last)})
-            undo = (lambda: apply_ledger(self._context.accounts, user)) if user.managed else None
-            self._context.do(entry, act, lambda tx: users.change(tx, user.id, expires=last), undo=undo)
-            return self.show(login)
+        self._states.expire(actor, login)
+        return self.show(login)
 
     def lock(self, actor: Actor, login: str) -> UserView:
-        """Lock an account: no password, no other login, no guard; its processes end, its containers stay.
+        """Lock an account: no password, no keys, no guard; its processes end, its containers go on or stop by its profile.
 
         Raises:
             NotFound: there is none of that name.
             Failed: the guard refuses already, but the host's account could not be locked; run it again.
 
         """
-        with self._context.of(login):
-            user = self._context.get(login)
-            on_host = user.managed and is_same(self._context.accounts, user)
-            if user.state is UserState.LOCKED and not (
-                on_host and (not self._context.accounts.is_locked(login) or sessions.running(user.uid))
-            ):
-                return self.show(login)
-
-            def act() -> None:
-                if on_host:
-                    self._context.accounts.lock(login)
-                    if stayed := sessions.end(user.uid):
-                        raise Failed(f"{login} is locked, but {stayed} processes could not be ended; run it again.", key="processes-stay")
-
-            entry = Entry(actor, Action.USER_LOCK, target_of(user), RULE, {"steps": ["guard", "account", "processes"]})
-            # The ledger first: the guard refuses from here on, whatever the tools do.
-            self._context.do(entry, act, claim=lambda tx: users.change(tx, user.id, state=UserState.LOCKED))
-            return self.show(login)
+        self._states.lock(actor, login)
+        return self.show(login)
 
     def unlock(self, actor: Actor, login: str) -> UserView:
-        """Undo a lock: password, expiry and guard as they were.
+        """Give access back as it was: password, expiry, guard, stopped containers; see ``States.unlock``.
 
         Raises:
             NotFound: there is none of that name.
@@ -253,24 +210,18 @@ class Users:
             Failed: the host could not do it; the account stays locked.
 
         """
-        with self._context.of(login):
-            user = self._context.get(login)
-            if user.managed:
-                self._context.require_same(user)
-            if user.state is UserState.ACTIVE and (not user.managed or self._context.accounts.is_unlocked(login, user.expires)):
-                return self.show(login)
+        self._states.unlock(actor, login)
+        return self.show(login)
 
-            def act() -> None:
-                if user.managed:
-                    self._context.accounts.unlock(login, user.expires)
+    def leave(self, actor: Actor, login: str) -> UserView:
+        """End an account's access for good without removing anything yet; ``unlock`` takes it back, ``remove`` goes on.
 
-            def undo() -> None:
-                if user.managed and user.state is UserState.LOCKED:
-                    self._context.accounts.lock(login)
+        Raises:
+            NotFound, Failed: as ``lock``.
 
-            entry = Entry(actor, Action.USER_UNLOCK, target_of(user), RULE, {"steps": ["account", "guard"]})
-            self._context.do(entry, act, lambda tx: users.change(tx, user.id, state=UserState.ACTIVE), undo=undo)
-            return self.show(login)
+        """
+        self._states.leave(actor, login)
+        return self.show(login)
 
     def passwd(self, actor: Actor, login: str, password: str) -> None:
         """Set an account's password; of a locked account, the one that opens it once it is unlocked.
@@ -285,7 +236,7 @@ class Users:
         with self._context.of(login):
             user = self._context.get_managed(login)
             self._context.require_same(user)
-            locked = user.state is UserState.LOCKED
+            locked = user.state is not UserState.ACTIVE
             found = self._context.accounts.shadow(login)
             if found is not None and found.locked == locked and matches(password, found.hashed):
                 return
@@ -293,46 +244,27 @@ class Users:
             entry = Entry(actor, Action.USER_PASSWD, target_of(user), RULE, {"fingerprint": fingerprint(hashed)})
             self._context.do(entry, lambda: self._context.accounts.set_hash(login, hashed, locked=locked))
 
-    def remove(self, actor: Actor, login: str, *, keep_home: bool = False) -> None:
-        """Remove an account with everything it owns; its numbers are never given to anybody else.
+    def remove(self, actor: Actor, login: str, *, keep_home: bool = False, archive: bool = True) -> Removed:
+        """Remove an account with everything it owns; its numbers are never given to anybody else; see ``Removing.remove``.
 
         Raises:
             NotFound: there is none of that name.
             Forbidden: it is not managed by hostadmin.
-            Conflict: something is mounted in its home.
-            Failed: it is locked, but something of it could not be removed; running it again goes on from there.
+            Conflict: something is mounted in its home, the archive does not fit, or the account was there before hostadmin.
+            Failed: it is leaving, but something of it could not be removed; running it again goes on from there.
 
         """
-        with self._context.of(login):
-            user = self._context.get_managed(login)
-            if not keep_home and user.home:
-                homes.check_no_mounts(user.home)
-            detail: dict[str, Any] = {
-                "keep_home": keep_home,
-                "uid": user.uid,
-                "steps": ["guard", "lock", "processes", "objects", "account", "home"],
-            }
+        return self._removing.remove(actor, login, keep_home=keep_home, archive=archive)
 
-            def act() -> None:
-                if is_same(self._context.accounts, user):
-                    self._context.accounts.lock(login)
-                    sessions.end(user.uid)
-                    if not keep_home and user.home:
-                        homes.check_no_mounts(user.home)  # again: until here the person could have made one
-                stayed = self._remove_objects(actor, user.id)
-                if stayed:
-                    raise Failed(f"{login} was locked, but not removed: {'; '.join(stayed)}. Run it again.", key="user-remove")
-                detail.update(take_away(self._context.accounts, user, keep_home=keep_home))
-                homes.remove_spools(login)
+    def release(self, actor: Actor, login: str) -> UserView:
+        """Give an account that was there before hostadmin back: what it owns goes, account and home stay.
 
-            entry = Entry(actor, Action.USER_REMOVE, target_of(user), RULE, dict(detail))
-            self._context.do(
-                entry,
-                act,
-                lambda tx: users.change(tx, user.id, state=UserState.REMOVED),
-                claim=lambda tx: users.change(tx, user.id, state=UserState.LOCKED),
-                told=detail,
-            )
+        Raises:
+            NotFound, Forbidden, Conflict, Failed: see ``Removing.release``.
+
+        """
+        self._removing.release(actor, login)
+        return self.show(login)
 
     # -- access -----------------------------------------------------------------------------
 
@@ -368,8 +300,30 @@ class Users:
         """
         return self._access.observe_member(login, uid, gid)
 
-    # -- after a kill ------------------------------------------------------------------------
+    # -- by the clock ------------------------------------------------------------------------
+
+    def enforce_dates(self, actor: Actor) -> dict[str, Any]:
+        """Open and end accounts by their dates, and say so beforehand; return the logins of what was done."""
+        found = self._states.enforce_dates(actor)
+        with self._context.database.read() as tx:
+            everybody = users.all_users(tx)
+        self._notices.refresh(everybody)
+        return found
+
+    def settle_drift(self, actor: Actor) -> dict[str, Any]:
+        """Compare memberships with the ledger and do as the policy says; return what was done."""
+        return self._drift.settle(actor)
+
+    def expire_archives(self, actor: Actor) -> dict[str, Any]:
+        """Delete the archives of homes whose time is over; return their paths."""
+        return self._removing.expire_archives(actor)
+
+    # -- at the start ------------------------------------------------------------------------
+
+    def install_login_script(self) -> None:
+        """Put what tells people at login of the end of their access in its place."""
+        self._notices.install()
 
     def recover(self) -> int:
         """Finish or undo what an earlier run left open; return how many actions there were."""
-        return Recovery(self._context.database, self._context.journal, self._context.accounts, self._context.places.group).run()
+        return Recovery(self._context, self._removing).run()

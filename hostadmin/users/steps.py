@@ -1,6 +1,7 @@
 """The steps that account actions are made of, shared by the service and by the recovery after a kill."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from hostadmin.core.errors import Failed
@@ -40,15 +41,29 @@ def undo_add(accounts: Accounts, login: str, detail: dict[str, Any]) -> None:
 
 
 def apply_ledger(accounts: Accounts, user: User) -> None:
-    """Bring comment and expiry of an account to what the ledger says."""
+    """Bring comment and expiry of an account to what the ledger says; one without access is closed."""
     if not user.managed:
         return
     accounts.set_comment(user.login, user.name)
     if user.state is UserState.ACTIVE:
         accounts.set_expiry(user.login, user.expires)
+    else:
+        accounts.lock(user.login)
 
 
-def take_away(accounts: Accounts, user: User, *, keep_home: bool) -> dict[str, Any]:
+def shut(accounts: Accounts, user: User, whose: Sequence[int | range]) -> None:
+    """Close an account on the host: no password, no other way of logging in, no process.
+
+    Raises:
+        Failed: processes stayed.
+
+    """
+    accounts.lock(user.login)
+    if stayed := sessions.end(*whose):
+        raise Failed(f"{user.login} is locked, but {stayed} processes could not be ended; run it again.", key="processes-stay")
+
+
+def take_away(accounts: Accounts, user: User, whose: Sequence[int | range], *, keep_home: bool) -> dict[str, Any]:
     """Remove an account's entries and its home; return what was left and why, for the audit.
 
     An account that has come under that login with another uid is not touched.
@@ -62,7 +77,7 @@ def take_away(accounts: Accounts, user: User, *, keep_home: bool) -> dict[str, A
     if account is not None and account.uid != user.uid:
         found["account_left"] = f"it has uid {account.uid} now"
     else:
-        if stayed := sessions.end(user.uid):
+        if stayed := sessions.end(*whose):
             raise Failed(f"{stayed} processes of {user.login} could not be ended; run it again.", key="processes-stay")
         accounts.discard(user.login, uid=user.uid, gid=user.gid)
     if keep_home or not user.home:

@@ -13,7 +13,11 @@ from hostadmin.store.users import User
 
 @dataclass(frozen=True, slots=True)
 class UserView:
-    """An account as people see it. ``state``: active, locked or expired."""
+    """An account as people see it.
+
+    ``state``: active, locked, expired or leaving. ``starts``: its first day; of a locked one, the day that opens it.
+    ``groups``: those that hostadmin keeps it in besides the one with access. ``archives``: earlier homes that are kept.
+    """
 
     login: str
     uid: int
@@ -23,8 +27,13 @@ class UserView:
     state: str
     managed: bool
     docker: bool
+    starts: str | None
     expires: str | None
+    mail: str
+    cohort: str | None
+    groups: Sequence[str]
     home: str
+    archives: Sequence[str]
     containers: int
     networks: int
     volumes: int
@@ -33,23 +42,37 @@ class UserView:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the view for JSON."""
-        return asdict(self) | {"drift": list(self.drift)}
+        return asdict(self) | {key: list(getattr(self, key)) for key in ("drift", "groups", "archives")}
 
 
-def view_of(
-    user: User, account: HostAccount | None, shadow: Shadow | None, *, docker: bool, counts: Mapping[Kind, int], today: date
-) -> UserView:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What belongs to the view of an account besides its row.
+
+    ``account`` and ``shadow``: what passwd and shadow say of that login; ``docker``: whether it is in the group with
+    access; ``counts``: how many objects of each kind it owns; ``cohort``: that one's name; ``archives``: paths;
+    ``more``: further drift, of memberships and home.
+    """
+
+    account: HostAccount | None
+    shadow: Shadow | None
+    docker: bool
+    counts: Mapping[Kind, int]
+    cohort: str | None = None
+    archives: Sequence[str] = ()
+    more: Sequence[str] = ()
+
+
+def view_of(user: User, known: Known, *, today: date) -> UserView:
     """Return the view of an account of the ledger.
 
     Args:
         user: its row.
-        account: what passwd says of that login.
-        shadow: what shadow says of it.
-        docker: whether it is in the group with access.
-        counts: how many objects of each kind it owns.
+        known: what is known of it besides.
         today: in UTC.
 
     """
+    account = known.account
     expired = user.state is UserState.ACTIVE and user.expires is not None and today > user.expires
     return UserView(
         login=user.login,
@@ -59,14 +82,19 @@ def view_of(
         profile=user.profile,
         state="expired" if expired else str(user.state),
         managed=user.managed,
-        docker=docker,
+        docker=known.docker,
+        starts=user.starts.isoformat() if user.starts else None,
         expires=user.expires.isoformat() if user.expires else None,
+        mail=user.mail,
+        cohort=known.cohort,
+        groups=user.groups,
         home=user.home or (account.home if account else ""),
-        containers=counts.get(Kind.CONTAINER, 0),
-        networks=counts.get(Kind.NETWORK, 0),
-        volumes=counts.get(Kind.VOLUME, 0),
-        images=counts.get(Kind.IMAGE, 0),
-        drift=drift(user, account, shadow, today=today),
+        archives=known.archives,
+        containers=known.counts.get(Kind.CONTAINER, 0),
+        networks=known.counts.get(Kind.NETWORK, 0),
+        volumes=known.counts.get(Kind.VOLUME, 0),
+        images=known.counts.get(Kind.IMAGE, 0),
+        drift=[*drift(user, account, known.shadow, today=today), *known.more],
     )
 
 
@@ -81,8 +109,13 @@ def view_of_stranger(account: HostAccount, profile: str) -> UserView:
         state=str(UserState.ACTIVE),
         managed=False,
         docker=True,
+        starts=None,
         expires=None,
+        mail="",
+        cohort=None,
+        groups=(),
         home=account.home,
+        archives=(),
         containers=0,
         networks=0,
         volumes=0,
@@ -92,7 +125,7 @@ def view_of_stranger(account: HostAccount, profile: str) -> UserView:
 
 
 def drift(user: User, account: HostAccount | None, shadow: Shadow | None, *, today: date) -> list[str]:
-    """Return where the host's account differs from the ledger. Membership of the group is no drift: the group is the truth."""
+    """Return where the host's account differs from the ledger; memberships are ``drift.py``'s."""
     if account is None:
         return ["the account is gone from the host"]
     if account.uid != user.uid:
@@ -108,11 +141,12 @@ def drift(user: User, account: HostAccount | None, shadow: Shadow | None, *, tod
         return [*found, "the account has no line in shadow"]
     if shadow.open:
         found.append("anybody can log in without a password")
-    return found + (_drift_locked(shadow) if user.state is UserState.LOCKED else _drift_active(user, shadow, today))
+    return found + (_drift_active(user, shadow, today) if user.state is UserState.ACTIVE else _drift_closed(user, shadow))
 
 
-def _drift_locked(shadow: Shadow) -> list[str]:
-    return [] if shadow.locked and shadow.expires_day == EXPIRED_DAY else ["unlocked by hand; `hostadmin user lock` locks it again"]
+def _drift_closed(user: User, shadow: Shadow) -> list[str]:
+    verb = {UserState.EXPIRED: "expire", UserState.LEAVING: "remove"}.get(user.state, "lock")
+    return [] if shadow.locked and shadow.expires_day == EXPIRED_DAY else [f"unlocked by hand; `hostadmin user {verb}` locks it again"]
 
 
 def _drift_active(user: User, shadow: Shadow, today: date) -> list[str]:

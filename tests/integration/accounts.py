@@ -9,19 +9,25 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hostadmin.audit.journal import Journal
+from hostadmin.core.clock import now
 from hostadmin.core.values import Actor
 from hostadmin.host import programs, sessions
 from hostadmin.host.accounts import Accounts
+from hostadmin.host.archives import Archives
 from hostadmin.policy import profiles
 from hostadmin.store import audit, users
 from hostadmin.store.database import Database
 from hostadmin.store.migrate import data_dir, upgrade
+from hostadmin.users.context import Keeping
+from hostadmin.users.halting import Containers
 from hostadmin.users.service import Places, Users
 
 FILES = [Path("/etc") / n for n in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")]
@@ -39,19 +45,30 @@ class Tools:
         self.before: Callable[[list[str]], None] = lambda _argv: None
         self.after: Callable[[list[str]], None] = lambda _argv: None
 
-    def __call__(self, argv: list[str], *, stdin: str = "") -> programs.Completed:
+    def __call__(self, argv: list[str], *, stdin: str = "", timeout: float = 60) -> programs.Completed:
         """Run one."""
         self.calls.append(list(argv))
         self.before(argv)
-        done = programs.run(argv, stdin=stdin)
+        done = programs.run(argv, stdin=stdin, timeout=timeout)
         self.after(argv)
         return done
 
 
 class Bench:
-    """The service on a database of its own."""
+    """The service on a database of its own, with a clock of its own.
 
-    def __init__(self, place: Path) -> None:
+    Args:
+        place: for the database and the archives.
+        keeping: what is kept of accounts.
+        containers: stands for the objects service, in stopping and starting.
+
+    """
+
+    def __init__(self, place: Path, keeping: Keeping | None = None, containers: Containers | None = None) -> None:
+        self.days = 0  # by which the clock is ahead
+        self.places = replace(PLACES, keeping=keeping or Keeping())
+        self.containers = containers
+        self.profiles = data_dir("config") / "profiles.toml"
         self.url = f"sqlite:///{place / 'ledger.db'}"
         self.tools = Tools()
         self.accounts = Accounts(run=self.tools)
@@ -64,8 +81,19 @@ class Bench:
         self.database = Database(self.url)
         upgrade(self.database)
         self.journal = Journal(self.database, "service")
-        known = profiles.load(data_dir("config") / "profiles.toml", "student")
-        self.users = Users(self.database, self.journal, known, PLACES, self.remove_objects, self.accounts)
+        known = profiles.load(self.profiles, "student")
+        folder = self.places.keeping.archives
+        self.users = Users(
+            self.database,
+            self.journal,
+            known,
+            self.places,
+            self.remove_objects,
+            self.accounts,
+            containers=self.containers,
+            archives=Archives(folder, self.tools) if folder else None,
+            clock=lambda: now() + timedelta(days=self.days),
+        )
 
     def remove_objects(self, _actor: Actor, user_id: str) -> list[str]:
         """Stand for the objects service."""

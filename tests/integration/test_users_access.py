@@ -97,7 +97,7 @@ def test_what_stays_stops_the_removal(bench: Bench) -> None:
     bench.owned[row.id] = ["container busy: device busy"]
     with pytest.raises(Failed, match="device busy"):
         bench.users.remove(ADMIN, "ashu")
-    assert bench.users.show("ashu").state == "locked"
+    assert bench.users.show("ashu").state == "leaving"
     assert not su("ashu", PASSWORD)
     assert Path("/home/ashu").exists()
     bench.owned.clear()
@@ -135,7 +135,7 @@ def test_a_mount_that_is_made_during_the_removal_stops_it(bench: Bench) -> None:
     try:
         with pytest.raises(Conflict, match="mounted"):
             bench.users.remove(ADMIN, "ashu")
-        assert bench.users.show("ashu").state == "locked"
+        assert bench.users.show("ashu").state == "leaving"
         assert bench.removed_of == []
         assert Path("/home/ashu/data/precious").exists()
     finally:

@@ -155,7 +155,7 @@ def judge_recovery(bench: Bench, action: str, *, killed: bool, before: tuple[lis
         assert bench.users.add(ADMIN, "ashu", docker=True, password=PASSWORD).docker
     elif action == "remove":
         if bench.row("ashu") is not None:
-            assert bench.users.show("ashu").state == "locked"
+            assert bench.users.show("ashu").state == "leaving"
             bench.users.remove(ADMIN, "ashu")
         assert mentions("ashu") == []
         assert not os.path.lexists("/home/ashu")
@@ -257,7 +257,7 @@ def test_the_recovery_leaves_what_was_settled_since(bench: Bench) -> None:
     lose_the_outcome(bench, lambda: bench.users.revoke(ADMIN, "ashu"))
     assert bench.users.grant(ADMIN, "ashu").docker
     lose_the_outcome(bench, lambda: bench.users.remove(ADMIN, "ashu"))
-    assert bench.users.show("ashu").state == "locked"
+    assert bench.users.show("ashu").state == "leaving"
     bench.users.remove(ADMIN, "ashu")
     bench.users.add(ADMIN, "ashu", docker=True, password=PASSWORD)
     back = bench.row("ashu")

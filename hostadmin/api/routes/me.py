@@ -26,7 +26,9 @@ def whoami(actor: Caller, app: Services) -> dict[str, Any]:
         "admin": actor.admin,
         "docker": actor.admin or actor.login in group,
         "state": str(user.state) if user else "unmanaged",
+        "starts": user.starts.isoformat() if user and user.starts else None,
         "expires": user.expires.isoformat() if user and user.expires else None,
+        "notice": app.users.notice(user),
         "profile": profile.as_dict(),
         "quotas": app.holdings.show(user)["quotas"],
     }

@@ -111,10 +111,22 @@ def set_password(login: str, body: Password, actor: Caller, app: Services) -> No
     app.users.passwd(actor, login, body.password.get_secret_value())
 
 
-@router.delete("/users/{login}", operation_id="user.remove", status_code=204)
-def remove_user(login: str, actor: Caller, app: Services, *, keep_home: bool = False) -> None:
-    """Remove an account with everything it owns."""
-    app.users.remove(actor, login, keep_home=keep_home)
+@router.delete("/users/{login}", operation_id="user.remove")
+def remove_user(login: str, actor: Caller, app: Services, *, keep_home: bool = False, archive: bool = True) -> dict[str, Any]:
+    """Remove an account with everything it owns; say where its home is archived."""
+    return dict(app.users.remove(actor, login, keep_home=keep_home, archive=archive).as_dict())
+
+
+@router.post("/users/{login}/leave", operation_id="user.leave")
+def leave_user(login: str, actor: Caller, app: Services) -> dict[str, Any]:
+    """End an account's access for good; nothing is removed yet."""
+    return dict(app.users.leave(actor, login).as_dict())
+
+
+@router.post("/users/{login}/release", operation_id="user.release")
+def release_user(login: str, actor: Caller, app: Services) -> dict[str, Any]:
+    """Give an account that was there before hostadmin back."""
+    return dict(app.users.release(actor, login).as_dict())
 
 
 @router.get("/access", operation_id="access.list")

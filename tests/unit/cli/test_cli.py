@@ -22,6 +22,7 @@ ID = "a" * 64
 USER = {
     "login": "ashu", "uid": 2000, "name": "Ashu", "profile": "student", "state": "active", "docker": True, "expires": None,
     "home": "/home/ashu", "containers": 1, "networks": 0, "volumes": 0, "images": 0, "drift": [], "managed": True,
+    "mail": "", "cohort": None, "groups": [], "starts": None, "archives": [],
 }  # fmt: skip
 OBJECT = {"kind": "container", "ref": ID, "name": "c1", "owner": "ashu", "attribution": "guard", "image": "alpine", "state": "running"}
 INTERFACE = {"name": "eth0", "up": True, "mac": "02:42", "addresses": ["172.17.0.2/16"]} | {
@@ -50,11 +51,12 @@ RECORD = {
     "object_name": "ashu", "object_id": None, "decision": "allow", "status": None, "rule": None, "detail": {},
 }  # fmt: skip
 FINDING = {"name": "c1", "owner": "ashu", "finding": "corrected", "found": "always", "applied": "no", "at": "t", "reason": "r"}
+ARCHIVE = {"path": "/a/ashu.tar.gz", "sha256": "b" * 64, "bytes": 4711, "note": "", "keep_until": "2026-12-26T10:00:00.000000Z"}
 QUOTAS = [
     {"name": "containers", "used": 3, "limit": 50, "unit": "", "frees": "remove one"},
     {"name": "image_bytes", "used": 3000000, "limit": 0, "unit": "bytes", "frees": "remove one"},
 ]
-ME = {"login": "ashu", "uid": 2000, "docker": True, "state": "active", "expires": None, "profile": PROFILE}
+ME = {"login": "ashu", "uid": 2000, "docker": True, "state": "active", "expires": None, "starts": None, "notice": None, "profile": PROFILE}
 
 
 def page(*items):
@@ -74,7 +76,16 @@ CALLS = {
     "user expire ashu": [("POST", "/users/ashu/expire", None, USER)],
     "user expire ashu 2027-01-31": [("PATCH", "/users/ashu", {"expires": "2027-01-31"}, USER)],
     "user passwd ashu --password-stdin": [("PUT", "/users/ashu/password", {"password": "from stdin"}, None)],
-    "user remove ashu --yes": [("GET", "/users/ashu", None, USER), ("DELETE", "/users/ashu?keep_home=false", None, None)],
+    "user remove ashu --yes": [
+        ("GET", "/users/ashu", None, USER),
+        ("DELETE", "/users/ashu?keep_home=false&archive=true", None, {"archive": ARCHIVE, "left": {}}),
+    ],
+    "user remove ashu --yes --no-archive": [
+        ("GET", "/users/ashu", None, USER),
+        ("DELETE", "/users/ashu?keep_home=false&archive=false", None, {"archive": None, "left": {"home_left": "as asked"}}),
+    ],
+    "user leave ashu": [("POST", "/users/ashu/leave", None, USER)],
+    "user release ashu --yes": [("GET", "/users/ashu", None, USER), ("POST", "/users/ashu/release", None, USER)],
     "access grant ashu": [("PUT", "/access/ashu", None, USER)],
     "access revoke ashu": [("DELETE", "/access/ashu", None, None)],
     "access list": [("GET", "/access", None, page(USER))],
@@ -194,6 +205,41 @@ def test_what_a_command_asks_and_prints(api, run, line):
     assert (code, err) == (0, "")
     assert api.asked == [tuple(call[:3]) for call in CALLS[line]]
     assert out.strip()
+
+
+def test_a_removal_says_where_the_home_is(api, run):
+    api.will(USER)
+    api.will({"archive": ARCHIVE, "left": {"files_left": "find: x"}})
+    _, out, _ = run("user", "remove", "ashu", "--yes")
+    assert ARCHIVE["path"] in out
+    assert ARCHIVE["sha256"] in out
+    assert "kept until 2026-12-26" in out
+    assert "left: find: x" in out
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ({"state": "active"}, "ashu is active\n"),
+        ({"state": "active", "expires": "2026-12-01"}, "ashu is active, until 2026-12-01\n"),
+        ({"state": "expired", "expires": "2026-11-01"}, "`hostadmin user set ashu --expires DATE` opens it\n"),
+    ],
+)
+def test_what_an_unlock_leads_to(api, run, view, words):
+    api.will(USER | view)
+    assert run("user", "unlock", "ashu")[1].endswith(words)
+
+
+def test_the_first_day_is_shown(api, run):
+    api.will(USER | {"state": "locked", "starts": "2026-12-01"})
+    assert "locked until 2026-12-01 (first day)" in run("user", "show", "ashu")[1]
+    api.will(USER | {"state": "locked"})
+    assert "locked until" not in run("user", "show", "ashu")[1]
+
+
+def test_me_begins_with_the_notice(api, run):
+    api.will(ME | {"quotas": QUOTAS, "notice": "Your access ends."})
+    assert run("me")[1].startswith("Your access ends.\n\n")
 
 
 READING = [

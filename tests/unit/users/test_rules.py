@@ -16,7 +16,7 @@ from hostadmin.users.credentials import hash_password, matches
 from hostadmin.users.names import LAST_DAY, check_expires, check_name
 from hostadmin.users.numbers import choose_number
 from hostadmin.users.steps import fingerprint
-from hostadmin.users.view import drift, view_of
+from hostadmin.users.view import Known, drift, view_of
 
 TODAY = date(2026, 11, 24)
 
@@ -114,6 +114,10 @@ ENDING = replace(USER, expires=date(2026, 12, 1))
         (USER, ACCOUNT, Shadow("", None), "without a password"),
         (LOCKED, ACCOUNT, Shadow("$6$x", 1), "unlocked by hand"),
         (LOCKED, ACCOUNT, Shadow("!$6$x", None), "unlocked by hand"),
+        (replace(ENDING, state=UserState.EXPIRED), ACCOUNT, Shadow("!$6$x", 1), ""),
+        (replace(ENDING, state=UserState.EXPIRED), ACCOUNT, Shadow("$6$x", expiry_day(ENDING.expires)), "`hostadmin user expire`"),
+        (replace(USER, state=UserState.LEAVING), ACCOUNT, Shadow("!$6$x", 1), ""),
+        (replace(USER, state=UserState.LEAVING), ACCOUNT, Shadow("$6$x", 1), "`hostadmin user remove`"),
         (replace(USER, managed=False), replace(ACCOUNT, home="/x"), Shadow("!$6$x", 1), ""),
         (replace(USER, managed=False), replace(ACCOUNT, uid=1), None, "uid 1"),
     ],
@@ -125,6 +129,6 @@ def test_drift(user: User, account: HostAccount | None, shadow: Shadow | None, f
 
 def test_a_view_is_for_json() -> None:
     user = replace(USER, expires=TODAY - timedelta(days=1))
-    view = view_of(user, ACCOUNT, Shadow("$6$x", None), docker=True, counts={Kind.CONTAINER: 2}, today=TODAY).as_dict()
+    view = view_of(user, Known(ACCOUNT, Shadow("$6$x", None), docker=True, counts={Kind.CONTAINER: 2}), today=TODAY).as_dict()
     assert (view["state"], view["expires"], view["containers"], view["images"], view["docker"]) == ("expired", "2026-11-23", 2, 0, True)
-    assert isinstance(view["drift"], list)
+    assert all(isinstance(view[key], list) for key in ("drift", "groups", "archives"))
