@@ -20,6 +20,10 @@ MAIL_LIMIT: Final = 254  # RFC 5321 4.5.3.1.3, the angle brackets taken off
 LOGIN_BYTES: Final = 31
 COHORT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 GROUP_BYTES: Final = 32  # GROUP_NAME_MAX_LENGTH of shadow
+KEYS: Final = 20
+GROUPS: Final = 32
+"""Of one user."""
+
 WORDS: Final = {"yes": True, "true": True, "1": True, "y": True, "no": False, "false": False, "0": False, "n": False}
 KEY_BREAK: Final = re.compile(r"\n|\|")
 """Between two SSH keys: a new line or ``|``. Neither is in a key; ``;`` and ``,`` would be read as the delimiter of the file."""
@@ -105,6 +109,8 @@ def groups(text: str, is_group: Callable[[str], str | None]) -> tuple[str, ...]:
     """
     check_printable(text)
     found = dict.fromkeys(g for g in re.split(r"[ ,;]+", text) if g)
+    if len(found) > GROUPS:
+        raise Wrong(f"there are {len(found)} groups: at most {GROUPS}")
     wrong = [f"group {number}: {why}" for number, group in enumerate(found, 1) if (why := _why_no_group(group, is_group))]
     if wrong:
         raise Wrong("; ".join(wrong))
@@ -123,9 +129,12 @@ def keys(text: str) -> tuple[str, ...]:
     """Return public keys as lines for authorized_keys, each once; between them a new line or ``|``."""
     if holds_private_key(text):  # not line by line: all of it is secret
         _as_wrong(check_key, text)
+    parts = [part for part in KEY_BREAK.split(text) if part.strip()]
+    if len(parts) > KEYS:
+        raise Wrong(f"there are {len(parts)} keys: at most {KEYS}")
     lines: dict[str, str] = {}
     wrong = []
-    for number, part in enumerate((p for p in KEY_BREAK.split(text) if p.strip()), 1):
+    for number, part in enumerate(parts, 1):
         try:
             key = check_key(part.strip())
         except Invalid as error:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from hostadmin.users.rosterfile import ALIASES, KNOWN, ROWS, Record, Table, canonical, check_columns
-from hostadmin.users.rosterproblems import Problems, looks_secret
+from hostadmin.users.rosterproblems import SHOWN, Problems, looks_secret, printable
 
 COHORT: Final = ("name", "profile", "starts", "ends")
 LINE: Final = 64 * 1024
@@ -42,12 +42,16 @@ def _load(text: str, problems: Problems) -> dict[str, Any] | None:
     try:
         return tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError as error:
-        what = str(error)
-        told = re.sub(r"'.*'", "...", what) if looks_secret(what) else what
-        problems.add(f"this is not TOML: {told}", line=_line_of(what))
+        problems.add(f"this is not TOML: {_told(str(error))}", line=_line_of(str(error)))
     except (ValueError, RecursionError):  # a number of thousands of digits, arrays in arrays in arrays
         problems.add("this is not TOML that a roster could need: a number is too long, or values are nested too deeply")
     return None
+
+
+def _told(error: str) -> str:
+    """Return the parser's message, which may quote a key, without anything that looks like a secret."""
+    cut = printable(error, limit=3 * SHOWN)
+    return "a key is given twice, or a value is wrong" if looks_secret(cut) else cut
 
 
 def _line_of(error: str) -> int | None:

@@ -196,6 +196,15 @@ def test_keys_with_either_separator(between):
     assert read(data).rows[0].keys == (f"{KEY} at home; desk 3", OTHER_KEY)
 
 
+def test_there_is_an_end_of_keys_and_groups():
+    many = "|".join([KEY] * 20)
+    assert read(f"login,keys\nashu,{many}\n").rows[0].keys == (KEY,)
+    assert problem(f"login,keys\nashu,{many}|{KEY}\n")["reason"] == "there are 21 keys: at most 20"
+    groups = [f"g{n}" for n in range(33)]
+    assert len(read(f"login,groups\nashu,{' '.join(groups[:32])}\n", is_group=lambda g: None).rows[0].groups) == 32
+    assert problem(f"login,groups\nashu,{' '.join(groups)}\n", is_group=lambda g: None)["reason"] == "there are 33 groups: at most 32"
+
+
 def test_each_wrong_key_is_told_and_none_shown():
     found = problem(f'login,keys\nashu,"{KEY}|ssh-dss AAAA|command=""x"" {KEY}"\n')
     assert found["value"] == "(not shown)"

@@ -267,6 +267,15 @@ COSTLY = {
     "nothing": "login\n" + "\n" * 1_000_000,
     "comments": "login\n" + "#\n" * 500_000,
     "wrong cells": "login,name,mail,starts,docker,groups\n" + '/,":",x,y,z,/\n' * 2000,
+    "long cells": "login,mail\n" + f"a,{'a' * 9990}\n" * 100,
+    "one long cell": "login,mail\na," + "a" * 130_000,
+    "a long header": "login," + "a" * 130_000,
+    "long logins": "login\n" + f"{'a' * 9990}\n" * 100,
+    "long keys": "login,keys\n" + f"a,{'a' * 9990}\n" * 100,
+    "long hashes": "login,hash\n" + f"a,$6${'a' * 9990}\n" * 100,
+    "long names": "name\n" + f"{'ä' * 4000}\n" * 100,
+    "many groups": "login,groups\n" + f"a,{'g ' * 4990}\n" * 100,
+    "many keys": "login,keys\n" + f"a,{'g|' * 4990}\n" * 100,
     "a delimiter a field": "login\n" + ";" * 1_000_000,
 }
 
@@ -287,6 +296,9 @@ COSTLY_TOML = {
     "words": "aaaaaa " * 9000,
     "arrays": "a = [" + "[],\n" * 200_000 + "]",
     "a text": "a = '''" + "x\n" * 500_000,
+    "a long key": "a = {" + "a" * 60_000 + " = 1, " + "a" * 4_000 + " = 1}\n",
+    "long texts": f"[[users]]\nlogin='{'a' * 60_000}'\n" * 16,
+    "long keys of users": f"[[users]]\n{'a' * 60_000}='x'\n" * 16,
     "blanks": (" " * 60_000 + "\n") * 16,
 }
 
