@@ -28,7 +28,7 @@ PRIVATE: Final = re.compile(r"PRIVATE KEY|PuTTY-User-Key-File|b3BlbnNzaC1rZXktdj
 
 _FOREIGN_FORM: Final = re.compile(r"-----? ?BEGIN ", re.IGNORECASE)
 _OLD: Final = frozenset({"ssh-dss", "ssh-rsa1"})
-_TYPE_IN_IT: Final = re.compile(r"(?:^|[\s\"])(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp\d+|sk-(?:ssh|ecdsa)-[a-z0-9@.-]+)\s")
+_TYPE_IN_IT: Final = re.compile(r"(?:^|[ \t\"])(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp\d+|sk-(?:ssh|ecdsa)-[a-z0-9@.-]+)[ \t]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def check_key(text: str) -> PublicKey:
 
     """
     _look_at_whole(text)
-    kind, *rest = text.strip(" \t").split(None, 2)
+    kind, *rest = re.split(r"[ \t]+", text.strip(" \t"), maxsplit=2)
     if kind not in SHAPES:
         raise _refused(_why_not_a_type(kind, text))
     if not rest:

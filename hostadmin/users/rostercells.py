@@ -129,14 +129,14 @@ def keys(text: str) -> tuple[str, ...]:
     """Return public keys as lines for authorized_keys, each once; between them a new line or ``|``."""
     if holds_private_key(text):  # not line by line: all of it is secret
         _as_wrong(check_key, text)
-    parts = [part for part in KEY_BREAK.split(text) if part.strip()]
+    parts = [part for part in KEY_BREAK.split(text) if part.strip(" \t")]
     if len(parts) > KEYS:
         raise Wrong(f"there are {len(parts)} keys: at most {KEYS}")
     lines: dict[str, str] = {}
     wrong = []
     for number, part in enumerate(parts, 1):
         try:
-            key = check_key(part.strip())
+            key = check_key(part.strip(" \t"))
         except Invalid as error:
             wrong.append(f"key {number}: {_reason(error)}")
         else:

@@ -196,6 +196,11 @@ def test_keys_with_either_separator(between):
     assert read(data).rows[0].keys == (f"{KEY} at home; desk 3", OTHER_KEY)
 
 
+@pytest.mark.parametrize("cell", ["\x1f", "\x0b", f"{KEY}\x0c", f"{KEY}|\x1f", f"\x1c{KEY}", f"{KEY} a\x07"])
+def test_control_characters_between_keys_are_not_overlooked(cell):
+    assert problem(f'login,keys\nashu,"{cell}"\n')["column"] == "ssh keys"
+
+
 def test_there_is_an_end_of_keys_and_groups():
     many = "|".join([KEY] * 20)
     assert read(f"login,keys\nashu,{many}\n").rows[0].keys == (KEY,)
