@@ -8,7 +8,8 @@ import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -79,7 +80,7 @@ class Archives:
         """
         before = _identity(home, uid)
         self._make_folder()
-        final = os.path.join(self.folder, f"{login}-{uid}-{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+        final = self._free_name(login, uid, moment.astimezone(UTC))
         part = f"{final}.part"
         try:
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE))
@@ -114,6 +115,14 @@ class Archives:
             for entry in entries:
                 if ours.fullmatch(entry.name) and entry.path.removesuffix(".sha256") not in keep:
                     os.unlink(entry.path)
+
+    def _free_name(self, login: str, uid: int, moment: datetime) -> str:
+        """Return a path that nothing has: one person's archives of one second must not take each other's place."""
+        for later in count():
+            path = os.path.join(self.folder, f"{login}-{uid}-{moment + timedelta(seconds=later):%Y%m%dT%H%M%SZ}.tar.gz")
+            if not os.path.lexists(path):
+                return path
+        raise AssertionError  # count() does not end
 
     def _make_folder(self) -> None:
         os.makedirs(self.folder, PRIVATE_FOLDER, exist_ok=True)

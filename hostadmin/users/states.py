@@ -20,6 +20,7 @@ from hostadmin.audit.journal import Entry, Intent
 from hostadmin.core.errors import HostadminError
 from hostadmin.core.values import Actor, UserState
 from hostadmin.host import sessions
+from hostadmin.host.programs import ProgramFailed
 from hostadmin.store import facts, users
 from hostadmin.store.database import Tx
 from hostadmin.store.users import User
@@ -281,7 +282,11 @@ class States:
             with self._context.database.read() as tx:
                 found = [user for login in logins if (user := users.find_login(tx, login)) is not None]
             due = [u for u in found if is_due_to_end(u, today) or u.state is UserState.EXPIRED]
-            intents = self._intend(actor, due)
+            try:
+                intents = self._intend(actor, due)
+            except (HostadminError, TimeoutError):  # some may be recorded and closed to the guard: the next run goes on
+                self._paused |= dict.fromkeys(logins, 0.0)
+                raise
             problems = self._shut(due)
             for user in due:
                 status = "error" if user.login in problems else "ok"
@@ -311,7 +316,9 @@ class States:
                 self._accounts.lock(user.login)
             except HostadminError as error:
                 problems[user.login] = error.message
-                if "lock" in error.message:  # somebody holds the account files: nobody waits for it three hundred times
+                if (
+                    isinstance(error, ProgramFailed) and "cannot lock" in error.stderr
+                ):  # somebody holds the account files: nobody waits for it three hundred times
                     problems |= {u.login: error.message for u in on_host[on_host.index(user) :]}
                     break
         whose = {user.login: self._context.whose(user) for user in on_host}

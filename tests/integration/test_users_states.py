@@ -236,13 +236,17 @@ def test_account_files_that_stay_locked_do_not_hold_the_others(dated: Bench) -> 
     for login in ("ashu", "rohit"):
         dated.users.add(ADMIN, login, expires=today, password=PASSWORD)
 
+    tried: list[str] = []
+
     def locked(argv: list[str]) -> None:
         if argv[0] == "usermod":
-            raise programs.ProgramFailed("usermod failed with code 4: cannot lock /etc/passwd", code=4, stderr="planted")
+            tried.append(argv[-1])
+            raise programs.ProgramFailed("usermod failed with code 4: cannot lock", code=4, stderr="usermod: cannot lock /etc/passwd")
 
     dated.tools.before = locked
     dated.days = 1
     assert dated.users.enforce_dates(CLOCK) == {"failed": ["ashu", "rohit"]}
+    assert tried == ["ashu"], "nobody waits for the files three hundred times"
     assert set(states(dated).values()) == {"expired"}
     assert "unlocked by hand" in " ".join(dated.users.show("ashu").drift)
     dated.tools.before = lambda _argv: None
@@ -251,6 +255,31 @@ def test_account_files_that_stay_locked_do_not_hold_the_others(dated: Bench) -> 
     assert dated.users.enforce_dates(CLOCK) == {"expired": ["ashu", "rohit"]}
     assert dated.accounts.is_locked("ashu")
     assert not dated.users.show("rohit").drift
+
+
+def test_intents_that_could_not_all_be_recorded(dated: Bench) -> None:
+    """The disk is full after the first one: the next run ends both."""
+    today = dated.users._context.today()
+    for login in ("ashu", "rohit"):
+        dated.users.add(ADMIN, login, expires=today, password=PASSWORD)
+    working, asked = dated.journal.submit_intent, []
+
+    def full(entry: Any, **more: Any) -> Any:
+        asked.append(entry.target.name)
+        if len(asked) == 2:
+            raise Failed("The disk is full.")
+        found = working(entry, **more)
+        found.result(10)
+        return found
+
+    dated.journal.submit_intent = full  # type: ignore[method-assign]
+    dated.days = 1
+    with pytest.raises(Failed, match="disk is full"):
+        dated.users.enforce_dates(CLOCK)
+    dated.journal.submit_intent = working  # type: ignore[method-assign]
+    assert states(dated) == {"ashu": "expired", "rohit": "active"}
+    assert dated.users.enforce_dates(CLOCK) == {"expired": ["ashu", "rohit"]}
+    assert all(dated.accounts.is_locked(login) for login in ("ashu", "rohit"))
 
 
 # -- the first day ---------------------------------------------------------------------------------

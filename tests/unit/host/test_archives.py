@@ -53,6 +53,15 @@ def test_an_archive(home: Path, files: Archives) -> None:
     assert len(os.listdir(files.folder)) == 2, "no part is left"
 
 
+def test_two_in_one_second(home: Path, files: Archives) -> None:
+    first = files.store(str(home), "ashu", ME, MOMENT)
+    (home / "work").write_text("another")
+    second = files.store(str(home), "ashu", ME, MOMENT)
+    assert second.path != first.path
+    assert len(os.listdir(files.folder)) == 4
+    assert subprocess.run(["sha256sum", "-c", f"{first.path}.sha256"], cwd=files.folder, capture_output=True, check=False).returncode == 0
+
+
 def test_a_huge_hole_costs_nothing(home: Path, files: Archives) -> None:
     with (home / "sparse").open("wb") as file:
         file.truncate(1 << 40)
