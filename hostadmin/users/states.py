@@ -5,7 +5,7 @@ expiry long over, no process is left, and containers go on or stop as the profil
 leave SSH keys; the expiry alone leaves them too for a day more: OpenSSH 9.2 with ``UsePAM yes`` asks PAM, which refuses on the
 day of the expiry, but with ``UsePAM no`` it looks itself, refuses only after that day, and refuses a hash with ``!`` in
 front for keys too. With both, no key came in under either (seen with sshd of Debian 12); so the person's
-``authorized_keys`` stays as it is.
+``authorized_keys`` stays as it is. cron of Debian 12 asks PAM too ("Authentication failure") and runs nothing of a closed account.
 """
 
 import logging
