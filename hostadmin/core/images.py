@@ -18,6 +18,10 @@ REFERENCE: Final = re.compile(
 IMAGE_ID: Final = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 FULL_IMAGE_ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 LENGTH_LIMIT: Final = 255
+KEPT: Final = f"{DEFAULT_DOMAIN}/hostadmin-kept/"
+"""Repositories of the guard's own tags, which keep an image for those who hold it after its last tag has gone."""
+RESETS: Final = f"{DEFAULT_DOMAIN}/hostadmin-reset/"
+"""Repositories of the snapshots of containers that a reset has taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ def normalise(text: str) -> str:
 def familiar(normalised: str) -> str:
     """Return a normalised tag as the engine prints it (``alpine:latest``)."""
     return normalised.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix("library/")
+
+
+def is_hostadmins(tag: str) -> bool:
+    """Tell whether a normalised tag is hostadmin's own: nobody sees, uses or sets it, whatever the ledger knows of it."""
+    return tag.startswith((KEPT, RESETS))
 
 
 def looks_like_id(text: str) -> bool:

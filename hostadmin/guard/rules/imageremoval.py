@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
-from hostadmin.core.images import familiar, parse_reference
+from hostadmin.core.images import KEPT, familiar, is_hostadmins, parse_reference
 from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange, error_message
 from hostadmin.guard.query import build_filters
@@ -166,7 +166,7 @@ async def give_up(x: Exchange, image: str, parent: str) -> list[dict[str, str]]:
 def owned_tags(x: Exchange, found: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the tags of an image that are the caller's, and those that are not; the guard's own are neither."""
     owners = x.guard.ledger.tag_owners()
-    named = [t for t in tags_of(found) if not resolve.is_kept(t)]
+    named = [t for t in tags_of(found) if not is_hostadmins(t)]
     own = [t for t in named if owners.get(t, "?") == x.caller.owner]
     return own, [t for t in named if t not in own]
 
@@ -204,7 +204,7 @@ async def _delete_parents(x: Exchange, parent: str) -> list[str]:
 
 async def _keep(x: Exchange, image: str) -> None:
     """Give an image a name of the guard's own, so that it outlives its last tag for those who still hold it."""
-    query = [("repo", f"{resolve.KEPT}{image.removeprefix('sha256:')[:40]}"), ("tag", "kept")]
+    query = [("repo", f"{KEPT}{image.removeprefix('sha256:')[:40]}"), ("tag", "kept")]
     await (await x.ask("POST", "images", image, "tag", query=query)).read()
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from hostadmin.core.images import looks_like_id, parse_reference
+from hostadmin.core.images import KEPT, is_hostadmins, looks_like_id, parse_reference
 from hostadmin.core.names import FULL_ID, OBJECT_NAME
 from hostadmin.core.values import Kind
 from hostadmin.guard.exchange import Exchange
@@ -20,8 +20,6 @@ ABBREVIATION: Final = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 PREDEFINED: Final = ("bridge", "host", "none")
 UNTAGGED: Final = "<none>:<none>"
 UNDIGESTED: Final = "<none>@<none>"
-KEPT: Final = "docker.io/hostadmin-kept/"
-"""Repositories of the guard's own tags, which keep an image for those who hold it after its last tag has gone."""
 
 
 def no_container(ref: str, *, foreign: bool = False) -> Refusal:
@@ -159,7 +157,7 @@ def is_visible(x: Exchange, image: dict[str, Any]) -> bool:
 def may_name(x: Exchange, tag: str, image_id: str) -> bool:
     """Tell whether a normalised tag names this image for the caller: the host's, their own, or given to them by a registry."""
     if x.guard.ledger.tag_owner(tag) in (None, x.caller.owner):
-        return not is_kept(tag)
+        return not is_hostadmins(tag)
     return x.guard.ledger.names(x.caller.owner).get(tag) == image_id
 
 

@@ -6,10 +6,9 @@ A tag is claimed in the same transaction as the intent, before the engine sets i
 
 from collections.abc import Callable
 
-from hostadmin.core.images import familiar, looks_like_id, parse_reference
+from hostadmin.core.images import familiar, is_hostadmins, looks_like_id, parse_reference
 from hostadmin.guard.exchange import Exchange
 from hostadmin.guard.refusal import Refusal, malformed
-from hostadmin.guard.rules import resolve
 from hostadmin.store import images
 from hostadmin.store.database import Tx
 
@@ -27,7 +26,7 @@ async def check_tag(x: Exchange, text: str) -> str:
     if looks_like_id(reference.path.rsplit("/", 1)[-1]) and reference.path.startswith("library/") and len(reference.path) > 19:
         raise malformed(f"{text[:128]}: a repository cannot be named like an image id")
     tag = reference.tagged
-    if resolve.is_kept(tag):
+    if is_hostadmins(tag):
         raise malformed(f"{text[:128]}: such names are hostadmin's own", status=403)
     owners = x.guard.ledger.tag_owners()
     taken = tag in owners and owners[tag] != x.caller.owner
