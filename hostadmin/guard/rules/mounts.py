@@ -6,8 +6,10 @@ A volume's name is its identity (rule R5): creation, use and removal hold the na
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any, Final
 
+from hostadmin.core.clock import now, timestamp
 from hostadmin.core.names import FULL_ID
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.guard.exchange import Exchange
@@ -19,6 +21,7 @@ from hostadmin.store import objects
 from hostadmin.store.database import Tx
 
 VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
+JUST: Final = timedelta(minutes=1)  # longer than a request takes from its look at the engine to its claim
 ALLOWED_TYPES: Final = ("volume", "tmpfs", "image")
 
 
@@ -138,6 +141,11 @@ def find_unasked(x: Exchange, found: dict[str, Any], body: dict[str, Any]) -> li
     return problems
 
 
+def taken(name: str) -> Refusal:
+    """Return the refusal of a volume's name that is not the caller's."""
+    return Refusal(403, f"hostadmin refused volume {name!r}: the name is taken on this host; choose another one", "ownership")
+
+
 @contextlib.asynccontextmanager
 async def locked(x: Exchange, names: list[str]) -> AsyncIterator[None]:
     """Hold the locks of several names, always in the same order."""
@@ -162,17 +170,23 @@ async def claim_new_volumes(x: Exchange, names: list[str]) -> list[str]:
         if found is None:
             fresh.append(name)
         elif owners.get(name) != x.caller.owner:
-            raise Refusal(403, f"hostadmin refused volume {name!r}: the name is taken on this host; choose another one", "ownership")
+            raise taken(name)
         elif found.get("Options") or found.get("Driver") != "local":
             raise Refusal(403, f"hostadmin refused volume {name!r}: it is a mount of the host's; an administrator must use it", "admission")
     return fresh
 
 
 def claim_work(names: list[str], owner: str) -> Callable[[Tx], None]:
-    """Return the work that gives names of volumes about to be made to their owner."""
+    """Return the work that gives names of volumes about to be made to their owner.
+
+    It refuses a name that somebody else has just been given: the service brings volumes back while the guard looks.
+    """
 
     def work(tx: Tx) -> None:
         for name in names:
+            known = objects.find(tx, Kind.VOLUME, name)
+            if known is not None and known.owner_id != owner and known.first_seen > timestamp(now() - JUST):
+                raise taken(name)
             objects.mark_gone(tx, Kind.VOLUME, [name])  # an earlier volume of that name that went unnoticed
             objects.put(tx, Kind.VOLUME, name, name=name, owner_id=owner, attribution=Attribution.GUARD)
 
