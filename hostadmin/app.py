@@ -14,6 +14,7 @@ from hostadmin.engine.client import Engine
 from hostadmin.host import engine_socket
 from hostadmin.host.engine_socket import CLOSED, SocketState
 from hostadmin.objects.holdings import Holdings
+from hostadmin.objects.resets import Resets
 from hostadmin.objects.service import Objects
 from hostadmin.objects.watcher import Watcher
 from hostadmin.opening import load_profiles, open_database
@@ -43,6 +44,7 @@ class App:
     engine: Engine
     objects: Objects
     holdings: Holdings
+    resets: Resets
     users: Users
     restarts: Restarts
     cleanup: Cleanup
@@ -66,6 +68,7 @@ def build(settings: Settings) -> App:
     holdings = Holdings(database, engine, profiles, settings.guard.cgroup_parent)
     places = Places(settings.users.home_root, settings.users.shell, settings.guard.group, _ranges(settings.users), _keeping(settings.users))
     users = Users(database, journal, profiles, places, objects.remove_all_of, containers=objects)
+    resets = Resets(database, journal, engine, directory=database.path.parent / "resets", hours=settings.users.reset_hours)
     restarts = Restarts(database, journal, engine, profiles)
     cleanup = Cleanup(database, journal, engine, profiles)
     watcher = Watcher(database, engine)
@@ -76,12 +79,15 @@ def build(settings: Settings) -> App:
         restarts,
         cleanup,
         users,
+        resets,
         resync_seconds=settings.upkeep.resync_seconds,
         restarts_seconds=settings.upkeep.restarts_seconds,
         cleanup_cron=settings.upkeep.cleanup,
     )
     closer = SocketCloser(settings, database, journal)
-    return App(settings, database, journal, profiles, engine, objects, holdings, users, restarts, cleanup, watcher, scheduler, closer)
+    return App(
+        settings, database, journal, profiles, engine, objects, holdings, resets, users, restarts, cleanup, watcher, scheduler, closer
+    )
 
 
 def _ranges(users: UsersSettings) -> Ranges:

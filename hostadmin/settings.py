@@ -84,7 +84,8 @@ class UsersSettings:
     ``subnets``, are each account's alone. ``subordinate_ids``: whether accounts get their range of them in subuid(5).
     ``drift``: what becomes of a membership that was changed by hand. ``secrets``: where passwords wait until they are
     printed, in memory. Homes of removed accounts are kept as ``archives`` for ``archive_days``; ``notice_days`` before
-    their last day people are told at login, by ``login_script`` (empty: not at all) out of ``notices``.
+    their last day people are told at login, by ``login_script`` (empty: not at all) out of ``notices``. What `cohort reset` takes
+    away can come back for ``reset_hours``; 0: it is gone for good at once.
     """
 
     home_root: str = "/home"
@@ -107,6 +108,7 @@ class UsersSettings:
     notice_days: int = 7
     notices: str = "/run/hostadmin/notices"
     login_script: str = "/etc/profile.d/hostadmin.sh"
+    reset_hours: int = 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,9 @@ class Action(StrEnum):
     RESTART_RELEASE = "restart.release"
     CLEANUP_RUN = "cleanup.run"
     CLEANUP_STEP = "cleanup.step"
+    RESET_RUN = "reset.run"  # everything of a set of accounts is taken away; its items are removals of their own
+    RESET_UNDO = "reset.undo"  # and brought back; its items are creates of their own
+    RESET_PURGE = "reset.purge"  # what was kept for that goes for good
     JOB_RUN = "job.run"
     ENGINE_SOCKET_CLOSE = "engine.socket.close"
     ENGINE_SOCKET_OPEN = "engine.socket.open"

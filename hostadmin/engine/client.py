@@ -15,6 +15,7 @@ from hostadmin.core.errors import Conflict, Failed, HostadminError, Invalid, Not
 
 T = TypeVar("T")
 TIMEOUT_SECONDS: Final = 60
+LONG_SECONDS: Final = 3600  # what copies or measures data takes as long as there is data
 ERRORS: Final = {400: Invalid, 404: NotFound, 409: Conflict}
 Item = dict[str, Any]
 
@@ -70,9 +71,9 @@ class Engine:
 
     # -- containers -------------------------------------------------------------------------
 
-    def list_containers(self) -> list[Item]:
-        """Return all containers, stopped ones too."""
-        return self._call(lambda c: c.containers(all=True))
+    def list_containers(self, filters: dict[str, Any] | None = None) -> list[Item]:
+        """Return all containers, stopped ones too; with ``filters`` (of ``GET /containers/json``) those that match."""
+        return self._call(lambda c: c.containers(all=True, filters=filters))
 
     def inspect_container(self, ref: str, *, size: bool = False) -> Item:
         """Return a container's inspect, with ``SizeRw`` if ``size``."""
@@ -86,9 +87,28 @@ class Engine:
         """Start a container."""
         self._call(lambda c: c.start(ref))
 
-    def stop_container(self, ref: str) -> None:
-        """Stop a container (10 s to end by itself)."""
-        self._call(lambda c: c.stop(ref, timeout=10))
+    def stop_container(self, ref: str, *, seconds: int = 10) -> None:
+        """Stop a container, which has ``seconds`` to end by itself; nothing if it does not run."""
+        self._call(lambda c: c.stop(ref, timeout=seconds))
+
+    def pause_container(self, ref: str) -> None:
+        """Freeze a running container."""
+        self._call(lambda c: c.pause(ref))
+
+    def unpause_container(self, ref: str) -> None:
+        """Let a frozen container go on."""
+        self._call(lambda c: c.unpause(ref))
+
+    def create_container(self, name: str, body: Item) -> str:
+        """Create a container from a body of ``POST /containers/create`` and return its id."""
+        return str(self._call(lambda c: c.create_container_from_config(body, name))["Id"])
+
+    def commit_container(self, ref: str, repository: str, tag: str, *, pause: bool) -> str:
+        """Make an image of a container and return its id; ``pause``: frozen meanwhile, if it runs."""
+        params = {"container": ref, "repo": repository, "tag": tag, "pause": pause}
+        return str(
+            self._call(lambda c: c._result(c._post_json(c._url("/commit"), {}, params=params, timeout=LONG_SECONDS), json=True))["Id"]
+        )
 
     def restart_container(self, ref: str) -> None:
         """Restart a container."""
@@ -96,7 +116,8 @@ class Engine:
 
     def remove_container(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container."""
-        self._call(lambda c: c.remove_container(ref, force=force, v=volumes))
+        params = {"v": volumes, "force": force}
+        self._call(lambda c: c._raise_for_status(c._delete(c._url("/containers/{0}", ref), params=params, timeout=LONG_SECONDS)))
 
     def update_restart(self, ref: str, name: str, retries: int) -> None:
         """Set a container's restart policy."""
@@ -113,6 +134,19 @@ class Engine:
         """Return a network's inspect."""
         return self._call(lambda c: c.inspect_network(ref))
 
+    def create_network(self, body: Item) -> str:
+        """Create a network from a body of ``POST /networks/create`` and return its id."""
+        return str(self._call(lambda c: c._result(c._post_json(c._url("/networks/create"), body), json=True))["Id"])
+
+    def connect_network(self, network: str, container: str, endpoint: Item) -> None:
+        """Connect a container to a network as ``endpoint`` says (``EndpointSettings``)."""
+        body = {"Container": container, "EndpointConfig": endpoint}
+        self._call(lambda c: c._raise_for_status(c._post_json(c._url("/networks/{0}/connect", network), body)))
+
+    def disconnect_network(self, network: str, container: str) -> None:
+        """Take a container out of a network."""
+        self._call(lambda c: c.disconnect_container_from_network(container, network, force=True))
+
     def remove_network(self, ref: str) -> None:
         """Remove a network."""
         self._call(lambda c: c.remove_network(ref))
@@ -125,21 +159,30 @@ class Engine:
         """Return a volume's inspect."""
         return self._call(lambda c: c.inspect_volume(name))
 
+    def create_volume(self, name: str, labels: dict[str, str]) -> Item:
+        """Create a plain local volume, or find the one of that name; return its inspect."""
+        return self._call(lambda c: c.create_volume(name=name, driver="local", labels=labels))
+
     def remove_volume(self, name: str) -> None:
         """Remove a volume."""
         self._call(lambda c: c.remove_volume(name))
 
-    def list_images(self) -> list[Item]:
-        """Return all images, untagged intermediate ones left out."""
-        return self._call(lambda c: c.images())
+    def list_images(self, reference: str | None = None) -> list[Item]:
+        """Return all images, untagged intermediate ones left out; with ``reference`` (a pattern) those with such a tag."""
+        filters = {"reference": reference} if reference else None
+        return self._call(lambda c: c.images(filters=filters))
 
     def inspect_image(self, ref: str) -> Item:
         """Return an image's inspect."""
         return self._call(lambda c: c.inspect_image(ref))
 
-    def remove_image(self, ref: str) -> None:
-        """Remove a tag, or an image by its id; never by force."""
-        self._call(lambda c: c.remove_image(ref))
+    def remove_image(self, ref: str, *, parents: bool = True) -> None:
+        """Remove a tag, or an image by its id; never by force. ``parents``: the untagged ones below it too."""
+        self._call(lambda c: c.remove_image(ref, noprune=not parents))
+
+    def disk_usage(self) -> Item:
+        """Return ``GET /system/df``; it measures every container and volume."""
+        return self._call(lambda c: c._result(c._get(c._url("/system/df"), timeout=LONG_SECONDS), json=True))
 
 
 class EventStream:

@@ -13,7 +13,7 @@ from hostadmin.core.images import familiar, parse_reference
 from hostadmin.core.labels import OWNER_LABEL, REQUEST_LABEL
 from hostadmin.core.values import Attribution, Kind
 from hostadmin.engine.client import Engine
-from hostadmin.store import audit, images, objects
+from hostadmin.store import audit, images, objects, resets
 from hostadmin.store.database import Database, Tx
 
 CLAIM: Final = timedelta(seconds=60)
@@ -118,8 +118,11 @@ def put_found(tx: Tx, kind: Kind, item: Found, asked: str) -> None:
 
     ``asked``: when the engine was asked. What has ended since then is not brought back.
     """
-    if objects.find(tx, kind, item.ref) is None and objects.ended_since(tx, kind, item.ref, asked):
-        return
+    if objects.find(tx, kind, item.ref) is None:
+        if objects.ended_since(tx, kind, item.ref, asked):
+            return
+        if resets.is_coming_back(tx, kind, item.name, item.labels.get(REQUEST_LABEL, "")):
+            return  # whoever brings it back records it with its owner
     engine = kind is Kind.NETWORK and item.name in PREDEFINED
     owner = _made_by_guard(tx, item)
     attribution = Attribution.ENGINE if engine else Attribution.GUARD if owner else Attribution.UNKNOWN

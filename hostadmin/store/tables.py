@@ -248,6 +248,33 @@ plan_steps: Final = Table(
     UniqueConstraint("plan_id", "action", "ref"),
 )
 
+resets: Final = Table(  # what was taken away of a set of accounts at once, and until when it can come back
+    "resets",
+    METADATA,
+    Column("plan_id", String(36), ForeignKey("plans.id"), primary_key=True),
+    Column("hours", Integer, nullable=False),  # recoverable for; 0 = not at all
+    Column("state", String(16), nullable=False),  # store.resets.ResetState
+    Column("begun_at", String(32)),
+    Column("until", String(32)),  # nothing of it is recoverable from then on
+)
+
+reset_items: Final = Table(  # never environment, command, labels or health check of a container: they lie in its snapshot
+    "reset_items",
+    METADATA,
+    Column("plan_id", String(36), ForeignKey("resets.plan_id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # core.values.Kind
+    Column("ref", Text, primary_key=True),  # full engine id; the name for volumes
+    Column("name", Text, nullable=False),
+    Column("owner_id", String(36), ForeignKey("users.id"), nullable=False),
+    Column("attribution", String(16), nullable=False),  # core.values.Attribution
+    Column("state", String(16), nullable=False, index=True),  # store.resets.ItemState
+    Column("kept", JSON, nullable=False),  # its configuration
+    Column("saved", JSON, nullable=False),  # where its data is: image, or file and sha256
+    Column("req", String(36)),  # the request, as in audit and label, that makes it anew
+    Column("restored_ref", Text),
+    Column("message", Text, nullable=False, server_default=""),  # why it did not come back
+)
+
 facts: Final = Table(  # small facts that must survive a restart: engine socket mode, last event time
     "facts",
     METADATA,

@@ -20,6 +20,7 @@ from hostadmin.audit.journal import Entry, Journal, Target
 from hostadmin.core.clock import now, parse_timestamp
 from hostadmin.core.errors import HostadminError, Invalid, NotFound
 from hostadmin.core.values import Actor, system_actor
+from hostadmin.objects.resets import Resets
 from hostadmin.objects.watcher import Watcher
 from hostadmin.store import jobs
 from hostadmin.store.database import Database
@@ -31,6 +32,7 @@ CRON_FIELDS: Final = 5
 EXPIRY_SECONDS: Final = 30  # a last day is over for everybody within a minute
 DRIFT_SECONDS: Final = 20
 ARCHIVES_SECONDS: Final = 3600
+RESETS_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Scheduler:
         restarts: Restarts,
         cleanup: Cleanup,
         accounts: Accounts,
+        resets: Resets,
         *,
         resync_seconds: int,
         restarts_seconds: int,
@@ -83,6 +86,9 @@ class Scheduler:
                 Job("drift", f"every {DRIFT_SECONDS} s", accounts.settle_drift, "group memberships that were changed by hand"),
                 Job("archives", f"every {ARCHIVES_SECONDS} s", accounts.expire_archives, "delete archived homes kept long enough"),
                 Job("cleanup", cleanup_cron, lambda actor: _cleaned(cleanup, actor), "remove containers stopped for too long"),
+                Job(
+                    "resets", f"every {RESETS_SECONDS} s", lambda _: _purged(resets), "forget what resets kept, when its grace time is over"
+                ),
             )
             if job.trigger
         }
@@ -206,3 +212,8 @@ def _corrected(restarts: Restarts) -> dict[str, Any]:
 def _cleaned(cleanup: Cleanup, actor: Actor) -> dict[str, Any]:
     plan = cleanup.run(actor)
     return {"plan": plan["id"], "counts": plan["counts"]}
+
+
+def _purged(resets: Resets) -> dict[str, Any]:
+    count = resets.purge(now())
+    return {"purged": count} if count else {}
