@@ -53,6 +53,13 @@ def quota(context: Any, as_json: bool) -> None:
     show_quotas(view["quotas"])
     ports = view["ports"]
     print(f"\nprofile {view['profile']}; your host ports: {f'{ports[0]}-{ports[1]}' if ports else 'a block, allotted with the first one'}")
+    for what, text in (("of them yours alone", _span(view["own_ports"])), ("your subnet, for --subnet", view["own_subnet"])):
+        if text:
+            print(f"{what}: {text}")
+
+
+def _span(ports: list[int] | None) -> str:
+    return f"{ports[0]}-{ports[1]}" if ports else ""
 
 
 def show_quotas(rows: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hostadmin.core.values import Attribution, Kind
-from hostadmin.store import images, objects, quotas, users
+from hostadmin.store import images, numbers, objects, quotas, users
 from hostadmin.store.database import Database, Tx
 
 T = TypeVar("T")
@@ -92,6 +92,10 @@ class Ledger:
     def port_blocks(self) -> dict[str, tuple[int, int]]:
         """Return account id → its block of host ports, of those who have one."""
         return self._cached("users", ("port blocks",), quotas.port_blocks_of_all)
+
+    def subnets(self) -> dict[str, str]:
+        """Return account id → its block of addresses (CIDR), of those who have one."""
+        return self._cached("users", ("subnets",), numbers.living_subnets)
 
     def image_bytes(self, owner: str) -> dict[str, int | None]:
         """Return image id → own bytes of what an account holds (``None``: not known yet)."""

@@ -8,7 +8,7 @@ from hostadmin.engine.client import Engine
 from hostadmin.host import cgroups
 from hostadmin.policy.profiles import Profiles
 from hostadmin.policy.quotas import KERNEL, show_use
-from hostadmin.store import objects, quotas
+from hostadmin.store import numbers, objects, quotas
 from hostadmin.store.database import Database
 from hostadmin.store.users import User
 
@@ -33,13 +33,24 @@ class Holdings:
         self.cgroup_parent = cgroup_parent
 
     def show(self, user: User | None) -> dict[str, Any]:
-        """Return use against limits, one row a quota, and the account's own host ports; ``None``: nothing is held yet."""
+        """Return use against limits, one row a quota, and what is the account's own; ``None``: nothing is held yet.
+
+        ``ports``: where host ports may lie (``None``: in a block that is still to be given); ``own_ports`` and
+        ``own_subnet``: what is reserved for this account alone.
+        """
         profile = self.profiles.get_or_default(user.profile if user else self.profiles.default)
         used = self._used(user) if user else {}
         with self.database.read() as tx:
-            block = quotas.port_blocks_of_all(tx).get(user.id) if user and profile.port_block else None
-        ports = list(block) if block else None if profile.port_block else list(profile.ports)
-        return {"profile": profile.name, "quotas": show_use(used, profile), "ports": ports}
+            block = quotas.port_blocks_of_all(tx).get(user.id) if user else None
+            given = numbers.find(tx, user.id) if user else None
+        own = list(block) if block else None
+        return {
+            "profile": profile.name,
+            "quotas": show_use(used, profile),
+            "ports": own if profile.port_block else list(profile.ports),
+            "own_ports": own,
+            "own_subnet": given.subnet if given else None,
+        }
 
     def _used(self, user: User) -> dict[str, int]:
         with self.database.read() as tx:

@@ -5,7 +5,7 @@ members to one capability. Every function returns *all* violations as sentences.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Any, Final
 
@@ -205,19 +205,30 @@ HOST_REVIEWS: Final[tuple[Callable[[dict[str, Any], Profile], list[str]], ...]] 
 )
 
 
-def admit_network(body: dict[str, Any], host_subnets: list[IPv4Network]) -> list[str]:
+def admit_network(
+    body: dict[str, Any], host_subnets: list[IPv4Network], *, own: str | None = None, others: Sequence[str] = ()
+) -> list[str]:
     """Return what a NetworkCreate body violates.
 
     A bridge takes its subnet's addresses away from the host: a subnet must be private, at most a /16, and none
-    that the host itself reaches.
+    that the host itself reaches; and it must leave other people's blocks of addresses alone.
+
+    Args:
+        body: the request's.
+        host_subnets: what the host reaches.
+        own: the caller's own block (CIDR), if there is one.
+        others: other people's blocks.
+
     """
     found = find_reserved_labels(body.get("Labels"))
+    reserved = [IPv4Network(other) for other in others]
     for config in (body.get("IPAM") or {}).get("Config", []):
-        found += [text for key in ("Subnet", "IPRange") if config.get(key) and (text := _subnet_violation(config[key], host_subnets))]
+        given = [config[key] for key in ("Subnet", "IPRange") if config.get(key)]
+        found += [text for subnet in given if (text := _subnet_violation(subnet, host_subnets, own, reserved))]
     return found
 
 
-def _subnet_violation(text: str, host_subnets: list[IPv4Network]) -> str | None:
+def _subnet_violation(text: str, host_subnets: list[IPv4Network], own: str | None, reserved: list[IPv4Network]) -> str | None:
     try:
         subnet = ip_network(text, strict=False)
     except ValueError:
@@ -226,4 +237,6 @@ def _subnet_violation(text: str, host_subnets: list[IPv4Network]) -> str | None:
         return f"subnet {text}: it must lie in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 and be at most a /{WIDEST_PREFIX}"
     if any(subnet.overlaps(other) for other in host_subnets):
         return f"subnet {text}: the host itself reaches addresses in it; choose another one"
+    if any(subnet.overlaps(other) for other in reserved):
+        return f"subnet {text}: it is reserved for somebody else{f'; yours is {own}' if own else ''}"
     return None

@@ -49,12 +49,25 @@ def allot_block(profile: Profile, taken: Iterable[Block]) -> Block | None:
 
 
 def first_free_block(low: int, high: int, size: int, taken: Iterable[Block]) -> Block | None:
-    """Return the first block of ``size`` ports from ``low`` to ``high`` that meets none of ``taken``, ``None`` if there is none."""
+    """Return the first of ``free_blocks``, ``None`` if there is none."""
+    return next(free_blocks(low, high, size, taken), None)
+
+
+def free_blocks(low: int, high: int, size: int, taken: Iterable[Block], *, aligned: bool = False) -> Iterator[Block]:
+    """Yield one block of ``size`` numbers after the other, from ``low`` to ``high``, that meet none of ``taken``.
+
+    ``aligned``: a block begins at a multiple of its size from ``low``, as subnets do.
+    """
     first = low
     for begin, end in sorted(taken):
-        if begin <= first + size - 1 and first <= end:
-            first = end + 1
-    return (first, first + size - 1) if first + size - 1 <= high else None
+        while first + size <= min(begin, high + 1):
+            yield first, first + size - 1
+            first += size
+        if first <= end:
+            first = low + -(-(end + 1 - low) // size) * size if aligned else end + 1
+    while first + size - 1 <= high:
+        yield first, first + size - 1
+        first += size
 
 
 def fits(block: Block, profile: Profile) -> bool:

@@ -4,14 +4,14 @@ Everything is given once: the numbers of removed accounts stay theirs (``account
 the same ones back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import count
 from typing import Final
 
 from hostadmin.core.errors import Failed
-from hostadmin.policy.ports import Block, first_free_block
+from hostadmin.policy.ports import Block, free_blocks
 from hostadmin.policy.profiles import Profile
 
 MOST: Final = 2**31 - 1  # a uid beyond it is negative to some programs
@@ -54,15 +54,33 @@ class Allotment:
         ranges: from where.
         numbers: every uid and gid of the host and of the ledger, tombstones included.
         positions: the places in the ledger that have been given.
-        blocks: the blocks of host ports that have been given.
+        ports: the blocks of host ports that have been given.
+        subnets: the subnets (CIDR) that have been given.
+        subids: the subordinate ids that have been given, first and last.
 
     """
 
-    def __init__(self, ranges: Ranges, *, numbers: Iterable[int], positions: Iterable[int], blocks: Iterable[Block]) -> None:
+    def __init__(
+        self,
+        ranges: Ranges,
+        *,
+        numbers: Iterable[int],
+        positions: Iterable[int] = (),
+        ports: Iterable[Block] = (),
+        subnets: Iterable[str] = (),
+        subids: Iterable[Block] = (),
+    ) -> None:
         self._ranges = ranges
         self._numbers = set(numbers)
-        self._positions = set(positions)
-        self._blocks = set(blocks)
+        given = set(positions)
+        self._positions = (n for n in count() if n not in given)
+        self._ports = set(ports)
+        self._port_supplies: dict[tuple[int, int, int], Iterator[Block]] = {}
+        size = 2 ** (32 - ranges.subnet_prefix)
+        whole = _ends(IPv4Network(ranges.subnets)) if ranges.subnets else (0, -1)
+        self._subnets = free_blocks(*whole, size, [_ends(IPv4Network(subnet)) for subnet in subnets], aligned=True)
+        last = min(ranges.subid_max, MOST) if ranges.subid_count else -1
+        self._subids = free_blocks(ranges.subid_min, last, ranges.subid_count or 1, subids)
 
     def give(self, profile: Profile) -> Given:
         """Return the numbers of one more account with that profile.
@@ -78,21 +96,36 @@ class Allotment:
 
     def complete(self, uid: int, gid: int, profile: Profile) -> Given:
         """Return the rest of the numbers of an account that has its uid and gid already."""
-        position = next(n for n in count() if n not in self._positions)
-        self._positions.add(position)
-        subid_first, subid_count = _subids(self._ranges, position)
-        return Given(uid, gid, position, subid_first, subid_count, self._block(profile), subnet_of(self._ranges, position))
+        subids, subnet = next(self._subids, None), next(self._subnets, None)
+        return Given(
+            uid=uid,
+            gid=gid,
+            position=next(self._positions),
+            subid_first=subids[0] if subids else 0,
+            subid_count=self._ranges.subid_count if subids else 0,
+            ports=self._block(profile),
+            subnet=str(IPv4Network((subnet[0], self._ranges.subnet_prefix))) if subnet else None,
+        )
 
     def _block(self, profile: Profile) -> Block | None:
-        """Return the first free block: of the profile's ports if it gives blocks, else of everybody's."""
-        if profile.port_block:
-            low, high, size = *profile.ports, profile.port_block
-        else:
-            low, high, size = self._ranges.port_min, self._ranges.port_max, self._ranges.port_block
-        block = first_free_block(low, high, size, self._blocks) if size else None
+        """Return the next block of host ports: the profile's if it gives blocks, else one of everybody's."""
+        ranges = self._ranges
+        source = (*profile.ports, profile.port_block) if profile.port_block else (ranges.port_min, ranges.port_max, ranges.port_block)
+        if not source[2]:
+            return None
+        supply = self._port_supplies.setdefault(source, free_blocks(*source, set(self._ports)))
+        block = next((b for b in supply if not any(b[0] <= end and begin <= b[1] for begin, end in self._others())), None)
         if block is not None:
-            self._blocks.add(block)
+            self._ports.add(block)
         return block
+
+    def _others(self) -> Iterable[Block]:
+        """Return what has been given since a supply began, where there are several that may meet."""
+        return self._ports if len(self._port_supplies) > 1 else ()
+
+
+def _ends(network: IPv4Network) -> Block:
+    return int(network.network_address), int(network.broadcast_address)
 
 
 def choose_number(used: set[int], lowest: int, highest: int) -> int:
@@ -111,21 +144,3 @@ def choose_number(used: set[int], lowest: int, highest: int) -> int:
         if number not in used:
             return number
     raise Failed(f"All uids from {lowest} to {highest} have been given out: widen [users] uid_min or uid_max.", key="uids-exhausted")
-
-
-def subnet_of(ranges: Ranges, position: int) -> str | None:
-    """Return the subnet of a place in the ledger (CIDR), ``None`` if there are not so many."""
-    if not ranges.subnets:
-        return None
-    whole = IPv4Network(ranges.subnets)
-    if position >= 2 ** (ranges.subnet_prefix - whole.prefixlen):
-        return None
-    first = int(whole.network_address) + position * 2 ** (32 - ranges.subnet_prefix)
-    return str(IPv4Network((first, ranges.subnet_prefix)))
-
-
-def _subids(ranges: Ranges, position: int) -> tuple[int, int]:
-    """Return first and count of the subordinate ids of a place in the ledger; ``(0, 0)`` if there are not so many."""
-    first = ranges.subid_min + position * ranges.subid_count
-    last = first + ranges.subid_count - 1
-    return (first, ranges.subid_count) if last <= min(ranges.subid_max, MOST) else (0, 0)

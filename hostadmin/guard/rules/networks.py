@@ -67,7 +67,9 @@ async def create(x: Exchange) -> None:
     name = body.get("Name", "")
     if not mounts.VOLUME_NAME.fullmatch(name) or ID_LIKE.fullmatch(name):
         raise malformed(f"invalid network name {name[:64]!r}")
-    violations += admission.admit_network(body, host_subnets())
+    blocks = dict(x.guard.ledger.subnets())
+    own = blocks.pop(x.caller.owner, None)
+    violations += admission.admit_network(body, host_subnets(), own=own, others=list(blocks.values()))
     if violations:
         raise containers.refusal_of(x, "create this network", violations)
     request = new_id()
