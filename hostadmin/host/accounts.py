@@ -22,14 +22,42 @@ from hostadmin.host.programs import ProgramFailed
 EPOCH: Final = date(1970, 1, 1)
 EXPIRED_DAY: Final = 1  # shadow(5) calls 0 ambiguous
 LOCK_CODES: Final = (1, 10)
+LOCKED: Final = "accounts-locked"
 LOCK_WAIT_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = (0.05, 1.0)
+CHECK_PAUSES: Final = (0.1, 0.3, 1.0)
+CHECKS: Final = {"pwck": ("passwd", "shadow"), "grpck": ("group", "gshadow")}
 NO_SUBORDINATE_IDS: Final = ("-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0")
 # The tools wait for each other (lckpwdf(3)) and read after they have the lock; gpasswd, which does not, is never used.
 # Two at once overlap in their start and in making homes; more than two only wait.
 TOOLS_AT_ONCE: Final = 2
 EACH: Final = ("xargs", "--max-args=1", f"--max-procs={TOOLS_AT_ONCE}")
 _TOOLS: Final = threading.BoundedSemaphore(TOOLS_AT_ONCE)
+
+
+class FilesLocked(ProgramFailed):
+    """Somebody else has held the account files for too long; says who."""
+
+    key = LOCKED
+
+    def __init__(self, tool: str, error: ProgramFailed, etc: Path) -> None:
+        message = f"{tool} has waited {LOCK_WAIT_SECONDS:g} s for the account files, which {lock_holder(etc)}: end that, then run it again."
+        super().__init__(message, code=error.code, stderr=error.stderr)
+
+
+def lock_holder(etc: Path) -> str:
+    """Return who holds a lock on the account files, as far as the lock files tell (``accounts.md`` 7)."""
+    for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid"):
+        lock = etc / f"{name}.lock"
+        with suppress(OSError):
+            pid = lock.read_text("ascii", errors="replace").strip("\0\n ")
+            if not pid.isdigit():
+                return f"are locked by {lock} without a process: remove that file if nothing edits the accounts"
+            with suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")
+                return f"process {pid} ({command[:100]}) holds by {lock}"
+            return f"process {pid} holds by {lock}"
+    return f"somebody holds by {etc}/.pwd.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +198,25 @@ class Accounts(AccountFiles):
         wrong = sorted(login for login, hashed in wanted.items() if login not in found or found[login].hashed != hashed)
         _expect(not wrong, f"The password of {', '.join(wrong)} is not in shadow after chpasswd.")
 
+    def find_damage(self) -> list[str]:
+        """Return what pwck(8) and grpck(8) find wrong with the account files; empty if they are sound.
+
+        They read without a lock: what another tool is just writing is looked at again.
+        """
+        found: list[str] = []
+        for pause in (*CHECK_PAUSES, None):
+            found = [line for tool in ("pwck", "grpck") for line in self._findings(tool)]
+            if not found or pause is None:
+                break
+            time.sleep(pause)
+        return found
+
+    def _findings(self, tool: str) -> list[str]:
+        files = [str(self.etc / name) for name in CHECKS[tool] if self.has(name)]
+        done = programs.run([tool, "--quiet", "--read-only", *files], codes=(0, 2))
+        said = f"{done.stdout}\n{done.stderr}".splitlines()  # grpck may find something and still answer 0
+        return [f"{tool}: {line}" for line in said if line.strip() and not line.endswith(("No", "no changes"))]
+
     def force_changes(self, logins: Sequence[str]) -> None:
         """Make the next login of each ask for a new password. Only as the last step: setting a password cancels it.
 
@@ -258,8 +305,10 @@ class Accounts(AccountFiles):
                 with _TOOLS:
                     self._run(argv, stdin=stdin)
             except ProgramFailed as error:
-                if error.code not in LOCK_CODES or "lock" not in error.stderr or time.monotonic() > deadline:
+                if error.code not in LOCK_CODES or "lock" not in error.stderr:
                     raise
+                if time.monotonic() > deadline:
+                    raise FilesLocked(argv[0], error, self.etc) from error
             else:
                 return
             time.sleep(pause)

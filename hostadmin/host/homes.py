@@ -12,6 +12,7 @@ from hostadmin.core.errors import Conflict, Failed
 from hostadmin.host import programs
 
 PRIVATE: Final = 0o700
+BLOCK: Final = 512  # stat(2): st_blocks
 MOUNTS: Final = Path("/proc/self/mountinfo")
 REMOVE_SECONDS: Final = 3600
 
@@ -57,6 +58,20 @@ def make_private(home: str, uid: int) -> None:
                 os.fchmod(fd, PRIVATE)
         finally:
             os.close(fd)
+
+
+def size(home: str) -> int:
+    """Return the bytes that a home takes on the disk: what the file system gives it, other file systems left out."""
+    total, device, left = 0, -1, [home] if home else []
+    while left:
+        with suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                device = found.st_dev if device < 0 else device
+                if found.st_dev == device:
+                    total += found.st_blocks * BLOCK
+                    left += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+    return total
 
 
 def find_problem(home: str, uid: int) -> str | None:

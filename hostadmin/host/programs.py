@@ -6,7 +6,7 @@ runs in a session of its own, so that Ctrl-C on the daemon does not cut a ``user
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,16 +36,17 @@ class Completed:
     stderr: str
 
 
-def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Completed:
+def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60, codes: Collection[int] = (0,)) -> Completed:
     """Run a program to its end.
 
     Args:
         argv: program and arguments; never a secret.
         stdin: what it reads; may be a secret.
         timeout: seconds.
+        codes: with which it may end.
 
     Raises:
-        ProgramFailed: it is missing, ended with another code than 0, or took too long.
+        ProgramFailed: it is missing, ended with another code, or took too long.
 
     """
     program = shutil.which(argv[0], path=PATH)
@@ -68,7 +69,7 @@ def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> Complet
         raise ProgramFailed(f"{argv[0]} did not end within {timeout:g} s.", code=124, stderr="") from error
     except OSError as error:
         raise ProgramFailed(f"{argv[0]} could not be started: {error.strerror}.", code=126, stderr="") from error
-    if done.returncode:
+    if done.returncode not in codes:
         tail = done.stderr.strip()[-STDERR_LIMIT:]
         raise ProgramFailed(f"{argv[0]} failed with code {done.returncode}: {tail}", code=done.returncode, stderr=tail)
     return Completed(done.stdout, done.stderr)

@@ -5,7 +5,8 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -38,14 +39,19 @@ def running(*whose: Whose) -> list[int]:
     return found
 
 
-def all_uids() -> set[int]:
-    """Return the uids under which anything runs."""
-    found: set[int] = set()
+def counts() -> Mapping[int, int]:
+    """Return uid → how many processes run under it, anywhere."""
+    found: Counter[int] = Counter()
     for name in os.listdir(PROC):
         if name.isdigit():
             with suppress(OSError):
-                found |= _uids(name)
+                found.update(_uids(name))
     return found
+
+
+def all_uids() -> set[int]:
+    """Return the uids under which anything runs."""
+    return set(counts())
 
 
 def end(*whose: Whose, patience_seconds: float = PATIENCE_SECONDS) -> int:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from hostadmin.core.errors import Failed, Invalid
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 OTHERS: Final = 0o077
+SHARED_MEMORY: Final = "/dev/shm/hostadmin-secrets"  # noqa: S108  # shm_overview(7): a tmpfs; the directory is checked on each use
 VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
 WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 BYTES_MOST: Final = 1 << 20
@@ -199,3 +201,64 @@ def _parsed(data: bytes) -> Value | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+class MemoryVault:
+    """The same for a host without any file system in memory: kept in this process, gone with it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Value] = {}
+        self._lock = threading.Lock()
+
+    def put(self, kind: str, key: str, value: Value) -> None:
+        """Keep a value in place of what was there."""
+        with self._lock:
+            self._kept[_name(kind, key)] = dict(value)
+
+    def get(self, kind: str, key: str) -> Value | None:
+        """Return a value, ``None`` if there is none."""
+        with self._lock:
+            found = self._kept.get(_name(kind, key))
+            return dict(found) if found is not None else None
+
+    def take(self, kind: str, key: str) -> Value | None:
+        """Return a value and forget it."""
+        with self._lock:
+            return self._kept.pop(_name(kind, key), None)
+
+    def drop(self, kind: str, key: str) -> None:
+        """Forget a value; nothing happens if there is none."""
+        self.take(kind, key)
+
+
+Secrets = Vault | MemoryVault
+
+
+def open_vault(directory: str, other: str = SHARED_MEMORY) -> Secrets:
+    """Return a place for secrets: the directory if it lies in memory, else one in shared memory, else this process.
+
+    Args:
+        directory: where they are to be; it need not be there yet.
+        other: where they are if the first one is on a disk.
+
+    """
+    if _is_volatile(Path(directory)):
+        return Vault(directory)
+    if _is_volatile(Path(other)):
+        vault = Vault(other)
+        with suppress(Failed):  # anybody may make that directory first; then it is not ours to use
+            vault.put("vault", "probe", {})
+            vault.drop("vault", "probe")
+            return vault
+    return MemoryVault()
+
+
+def _is_volatile(path: Path) -> bool:
+    """Tell whether a path, or the nearest directory above it that is there, is on a file system in memory."""
+    while not path.is_dir() and path != path.parent:
+        path = path.parent
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return file_system_of(descriptor) in VOLATILE
+    finally:
+        os.close(descriptor)

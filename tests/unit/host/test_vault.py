@@ -10,7 +10,7 @@ import pytest
 
 from hostadmin.core.errors import Failed, Invalid
 from hostadmin.host import vault as module
-from hostadmin.host.vault import Vault, file_system_of
+from hostadmin.host.vault import MemoryVault, Vault, file_system_of, open_vault
 
 SECRET = {"password": "budo-kife-ropi-tuve-47", "name": "Kovács"}
 OTHER = 12345
@@ -293,3 +293,33 @@ def test_a_link_in_the_way_is_replaced_not_followed(vault, tmp_path):
     vault.put("card", "ashu", SECRET)
     assert target.read_text() == "mine"
     assert vault.get("card", "ashu") == SECRET
+
+
+def test_a_host_chooses_memory(tmp_path):
+    """The configured place if it lies in memory, else shared memory, else the process: never a disk."""
+    memory = Path("/dev/shm")
+    if file_system_of(os.open(memory, os.O_RDONLY)) not in ("tmpfs", "ramfs"):
+        pytest.skip("/dev/shm is no tmpfs here")
+    assert open_vault(str(memory / "a" / "b"), "/nowhere").directory == memory / "a" / "b"
+    if file_system_of(os.open("/", os.O_RDONLY)) in ("tmpfs", "ramfs"):
+        pytest.skip("/ lies in memory here")
+    own = memory / f"hostadmin-test-{os.getpid()}"
+    try:
+        assert open_vault("/nowhere/a", str(own)).directory == own
+        assert isinstance(open_vault("/nowhere/a", "/nowhere/b"), MemoryVault)
+        own.chmod(0o755)  # somebody else was first
+        assert isinstance(open_vault("/nowhere/a", str(own)), MemoryVault)
+    finally:
+        own.rmdir()
+
+
+def test_the_process_keeps_as_a_file_does():
+    vault = MemoryVault()
+    vault.put("cards", "a", {"x": 1})
+    assert vault.get("cards", "a") == {"x": 1}
+    vault.get("cards", "a")["x"] = 2
+    assert vault.take("cards", "a") == {"x": 1}
+    assert vault.take("cards", "a") is None
+    vault.drop("cards", "a")
+    with pytest.raises(Invalid):
+        vault.put("cards", "a/b", {})
