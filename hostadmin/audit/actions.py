@@ -46,6 +46,7 @@ class Action(StrEnum):
     ACCESS_CHECK = "access.check"  # a caller without access, or an unknown one
 
     USER_ADD = "user.add"
+    USER_ADOPT = "user.adopt"
     USER_SET = "user.set"
     USER_LOCK = "user.lock"
     USER_UNLOCK = "user.unlock"
@@ -57,6 +58,11 @@ class Action(StrEnum):
     USER_PASSWD = "user.passwd"  # noqa: S105  # the action, not a password
     ACCESS_GRANT = "access.grant"
     ACCESS_REVOKE = "access.revoke"
+    ROSTER_APPLY = "roster.apply"
+    ROSTER_UNDO = "roster.undo"
+    COHORT_CHANGE = "cohort.change"  # made, or its profile or days set
+    COHORT_END = "cohort.end"
+    CARDS_FETCH = "cards.fetch"  # passwords in clear were handed out
     ACCESS_ADOPT = "access.adopt"  # the ledger follows a membership that was changed by hand
     ACCESS_RESTORE = "access.restore"  # such a membership is put back
     ACCESS_DRIFT = "access.drift"  # such a membership was noticed, and is left

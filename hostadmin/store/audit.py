@@ -1,8 +1,9 @@
 """Rows of the audit, and the intents that still have no outcome."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from hostadmin.store.database import Tx
 from hostadmin.store.tables import audit_open, audit_records
@@ -51,6 +52,13 @@ def open_intents(tx: Tx, proc: str, *, not_boot: str) -> list[dict[str, Any]]:
         .order_by(audit_records.c.seq)
     )
     return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def last_seen(tx: Tx, accounts: Collection[str]) -> dict[str, str]:
+    """Return account id → when it last did anything that was recorded."""
+    c = audit_records.c
+    query = select(c.actor_account, func.max(c.ts).label("ts")).where(c.actor_account.in_(list(accounts))).group_by(c.actor_account)
+    return {row.actor_account: row.ts for row in tx.execute(query)}
 
 
 def get(tx: Tx, seq: int) -> dict[str, Any] | None:

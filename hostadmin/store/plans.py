@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from hostadmin.core.clock import timestamp
 from hostadmin.core.ids import new_id
 from hostadmin.store.database import Tx
 from hostadmin.store.tables import plan_steps, plans
+
+# Written twice for every step: built once, filled by parameters.
+_SET_STEPS: Final = (
+    update(plan_steps)
+    .where(plan_steps.c.plan_id == bindparam("of_plan"), plan_steps.c.ref == bindparam("of_ref"))
+    .values(status=bindparam("new_status"), message=bindparam("new_message"))
+)
+_SET_STEP: Final = _SET_STEPS.where(plan_steps.c.action == bindparam("of_action"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +77,22 @@ def of_kind(tx: Tx, kind: str, *, limit: int = 100) -> Sequence[Plan]:
     return [plan for plan_id in ids if (plan := get(tx, plan_id)) is not None]
 
 
-def set_step(tx: Tx, plan_id: str, ref: str, status: str, message: str = "") -> None:
-    """Record how far a step has got: begun, done, skipped, failed."""
-    query = update(plan_steps).where(plan_steps.c.plan_id == plan_id, plan_steps.c.ref == ref)
-    tx.execute(query.values(status=status, message=message))
+def set_step(tx: Tx, plan_id: str, ref: str, status: str, message: str = "", *, action: str | None = None) -> None:
+    """Record how far a step has got: begun, done, skipped, failed, undone. ``action``: which, where a ref has several."""
+    of = {"of_plan": plan_id, "of_ref": ref, "new_status": status, "new_message": message}
+    if action is None:
+        tx.execute(_SET_STEPS, of)
+    else:
+        tx.execute(_SET_STEP, {**of, "of_action": action})
 
 
 def set_applied(tx: Tx, plan_id: str) -> None:
     """Record that a plan has been carried out to its end."""
     tx.execute(update(plans).where(plans.c.id == plan_id).values(applied_at=timestamp()))
+
+
+def set_undone(tx: Tx, plan_id: str) -> None:
+    """Record that all that a plan has done was taken back."""
+    plan = get(tx, plan_id)
+    detail = {**(plan.detail if plan else {}), "undone_at": timestamp()}
+    tx.execute(update(plans).where(plans.c.id == plan_id).values(detail=detail))

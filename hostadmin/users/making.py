@@ -4,6 +4,7 @@ Each account is one action: its intent is durable before the first tool runs for
 transaction. After a kill the recovery takes back every account without an outcome (``recovery.py``).
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +18,8 @@ from hostadmin.audit.journal import Entry, Intent, Target
 from hostadmin.core.errors import Failed, HostadminError
 from hostadmin.core.values import Actor, UserState
 from hostadmin.host import homes, keyfiles
-from hostadmin.host.accounts import TOOLS_AT_ONCE, NewAccount
+from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE, NewAccount
+from hostadmin.host.programs import ProgramFailed
 from hostadmin.store import numbers, quotas, users
 from hostadmin.store.database import Tx
 from hostadmin.users.context import RULE, Context
@@ -25,6 +27,7 @@ from hostadmin.users.numbers import Given
 from hostadmin.users.steps import fingerprint, undo_add
 
 RECORD_SECONDS: Final = 30.0
+TAKEN: Final = (4, 9)  # useradd(8): uid or name in use; nothing was written, and what has them is somebody else's
 Rows = Callable[[Tx, str], object]
 
 
@@ -68,6 +71,7 @@ class _Work:
     intent: Intent | None = None
     recorded: "Future[None] | None" = None
     error: HostadminError | None = None
+    begun: bool = True
 
 
 class Making:
@@ -101,7 +105,7 @@ class Making:
         if any(work.wish.docker for work in works):
             self._attempt(works, lambda _work: self._accounts.ensure_group(self._places.group))
         with ThreadPoolExecutor(TOOLS_AT_ONCE, "accounts") as lanes:
-            list(lanes.map(partial(self._try, self._create), works))
+            list(lanes.map(partial(self._try, partial(self._create, threading.Event())), works))
             self._set_passwords(works)
             self._force_changes(works)
             list(lanes.map(partial(self._try, self._write_keys), works))
@@ -162,8 +166,17 @@ class Making:
             for work in going[1:]:
                 work.error = going[0].error
 
-    def _create(self, work: _Work) -> None:
-        self._accounts.create(work.account)
+    def _create(self, stop: threading.Event, work: _Work) -> None:
+        """Run useradd; what it has not begun is not taken back: by then the login may be somebody else's."""
+        if stop.is_set():
+            raise Failed("Not begun: the account files could not be locked.", key=LOCKED)
+        try:
+            self._accounts.create(work.account)
+        except HostadminError as error:
+            work.begun = not (isinstance(error, ProgramFailed) and error.code in TAKEN) and error.key != LOCKED
+            if error.key == LOCKED:
+                stop.set()
+            raise
 
     def _set_passwords(self, works: Sequence[_Work]) -> None:
         """Set all passwords by one call, which sets all or none."""
@@ -214,7 +227,7 @@ class Making:
     def _take_back(self, work: _Work) -> None:
         if work.intent is None:
             return
-        left = self._undo(work)
+        left = self._undo(work) if work.begun else ""
         error = work.error
         message = error.message if error else ""
         told = {**work.detail, "message": message, "undone": not left, "left": left}

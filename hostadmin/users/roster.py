@@ -4,7 +4,7 @@ Forms: ``rosterfile`` (CSV, TSV) and ``rostertoml``. What a cell may hold: ``ros
 """
 
 import functools
-from collections.abc import Callable, Mapping, Set as AbstractSet
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import PurePath
@@ -21,7 +21,7 @@ from hostadmin.users.rostertoml import read_toml
 from hostadmin.users.suggest import login_stem, number_login
 from hostadmin.users.transliteration import to_ascii
 
-__all__ = ["CohortWish", "Problem", "Roster", "RosterRefused", "Row", "parse"]
+__all__ = ["CohortWish", "Member", "Problem", "Roster", "RosterRefused", "Row", "parse"]
 
 _PRIVATE_BYTES: Final = tuple(mark.encode() for mark in PRIVATE.pattern.split("|"))
 _NEVER_SHOWN: Final = frozenset({"password hash", "ssh keys"})
@@ -60,11 +60,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody who is in the cohort already: a row without a login finds the one that it had."""
+
+    login: str
+    name: str
+    mail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Roster:
-    """A checked roster: at least one row, no login twice."""
+    """A checked roster: at least one row, no login twice. ``columns``: which there are, by their canonical names."""
 
     cohort: CohortWish
     rows: tuple[Row, ...]
+    columns: frozenset[str] = frozenset()
 
 
 def parse(
@@ -79,6 +89,7 @@ def parse(
     taken_logins: AbstractSet[str],
     known_profiles: AbstractSet[str],
     is_group: Callable[[str], str | None],
+    members: Callable[[str], Sequence[Member]] = lambda _cohort: (),
 ) -> Roster:
     """Return a roster, checked.
 
@@ -93,6 +104,7 @@ def parse(
         taken_logins: what a suggested login must not be; logins in the file may be among them.
         known_profiles: names of the profiles.
         is_group: tells why a group may not be given, or None; asked once a group.
+        members: tells who is in a cohort of that name already.
 
     Raises:
         RosterRefused: with every problem.
@@ -107,12 +119,13 @@ def parse(
     }
     given = {"name": cohort, "profile": profile, "starts": starts, "ends": ends}
     wish = _cohort(table, filename, given, problems, COHORT_CHECKS | checks, today)
-    rows = _rows(table.records, wish, problems, ROW_CHECKS | checks, today, taken_logins)
+    names = _Names(taken_logins, members(wish.name) if wish.name else ())
+    rows = _rows(table.records, wish, problems, ROW_CHECKS | checks, today, names)
     if not table.records and not problems:
         problems.add("there is not a single user in it")
     if problems:
         raise problems.refusal()
-    return Roster(wish, tuple(rows))
+    return Roster(wish, tuple(rows), frozenset(column for record in table.records for column in record.cells) | table.columns)
 
 
 _Checks = dict[str, Callable[[str], Any]]
@@ -214,12 +227,10 @@ def _checked_end(
     return ends
 
 
-def _rows(
-    records: list[Record], wish: CohortWish, problems: Problems, checks: _Checks, today: date, taken_logins: AbstractSet[str]
-) -> list[Row]:
+def _rows(records: list[Record], wish: CohortWish, problems: Problems, checks: _Checks, today: date, names: "_Names") -> list[Row]:
     checked = [(record, _values(record.cells, checks, problems, row=record.row, line=record.line)) for record in records]
     _note_same_logins(checked, problems)
-    names = _Names(taken_logins | {v["login"] for _, v in checked if v.get("login")})
+    names.take(v["login"] for _, v in checked if v.get("login"))
     rows = []
     for record, values in checked:
         _check_days(record, values, wish, today, problems)
@@ -238,11 +249,27 @@ def _note_same_logins(checked: list[tuple[Record, dict[str, Any]]], problems: Pr
 
 
 class _Names:
-    """Hands out logins that nobody has, within one roster."""
+    """Hands out logins within one roster: to members of the cohort the one that they have, to others one that nobody has."""
 
-    def __init__(self, taken: AbstractSet[str]) -> None:
+    def __init__(self, taken: AbstractSet[str], members: Sequence[Member]) -> None:
         self._taken = set(taken)
         self._numbers: dict[str, int] = {}
+        self._members = list(members)
+
+    def take(self, logins: Iterable[str]) -> None:
+        """Note the logins that the roster itself gives."""
+        given = set(logins)
+        self._taken |= given
+        self._members = [member for member in self._members if member.login not in given]
+
+    def _known(self, name: str, mail: str) -> str | None:
+        """Return the login of a member of that name, of several the one with that mail; each is found once."""
+        same = [member for member in self._members if member.name == name and (not mail or not member.mail or member.mail == mail)]
+        same.sort(key=lambda member: member.mail != mail)
+        if not same:
+            return None
+        self._members.remove(same[0])
+        return same[0].login
 
     def suggest(self, record: Record, values: dict[str, Any], problems: Problems) -> str | None:
         if "name" not in record.cells:
@@ -251,6 +278,9 @@ class _Names:
         name = values["name"]
         if name is None:
             return None  # noted already
+        known = self._known(name, values.get("mail") or "")
+        if known is not None:
+            return known
         stem = login_stem(name)
         if not stem:
             reason = "no login can be made of this name with a to z; give one in the column 'login'"

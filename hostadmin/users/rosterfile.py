@@ -67,10 +67,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a file holds: the cohort's own words (TOML only) and the records."""
+    """What a file holds: the cohort's own words (TOML only), the records, and the columns of the header, by canonical name."""
 
     cohort: dict[str, str]
     records: list[Record]
+    columns: frozenset[str] = frozenset()
 
 
 def check_size(data: bytes, problems: Problems) -> None:
@@ -169,7 +170,7 @@ def read_delimited(text: str, delimiter: str, problems: Problems) -> Table:
             problems.add(f"wrong number of fields: {len(cells)} here, {len(columns)} in the header", row=row, line=start)
         else:
             records.append(Record(row, start, _named(columns, cells, row, start, problems)))
-    return Table({}, records)
+    return Table({}, records, frozenset(column for column in columns if column in ALIASES))
 
 
 def _named(columns: list[str | None], cells: list[str], row: int, line: int | None, problems: Problems) -> dict[str, str]:

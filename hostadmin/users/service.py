@@ -80,6 +80,11 @@ class Users:
         self._drift = Drift(context)
         self._notices = Notices(context, (data_dir("systemd") / "profile.d" / "hostadmin.sh").read_text("utf-8"))
 
+    @property
+    def context(self) -> Context:
+        """What the services of whole classes share with this one."""
+        return self._context
+
     # -- looking ----------------------------------------------------------------------------
 
     def list(self) -> Sequence[UserView]:
@@ -211,6 +216,11 @@ class Users:
 
         """
         self._states.unlock(actor, login)
+        return self.show(login)
+
+    def wait(self, actor: Actor, login: str, starts: date) -> UserView:
+        """Close an account until a first day that is still to come; see ``States.wait``."""
+        self._states.wait(actor, login, starts)
         return self.show(login)
 
     def leave(self, actor: Actor, login: str) -> UserView:

@@ -135,6 +135,16 @@ class States:
         with self._context.of(login):
             self._close(actor, self._context.get(login), Closing(UserState.LEAVING, Action.USER_LEAVE, {}, {}))
 
+    def wait(self, actor: Actor, login: str, starts: date) -> None:
+        """Close an account until a first day that is still to come.
+
+        Raises:
+            NotFound, Failed: as ``lock``.
+
+        """
+        with self._context.of(login):
+            self._close(actor, self._context.get(login), Closing(UserState.LOCKED, Action.USER_LOCK, {"starts": starts}, {}))
+
     def _close(self, actor: Actor, user: User, closing: Closing) -> None:
         """Close an account; one that is closed like that already, on the host too, is left alone."""
         on_host = user.managed and is_same(self._accounts, user)

@@ -1,0 +1,353 @@
+"""Whole classes: plan a roster, carry the plan out step by step, take it back (`hostadmin roster`).
+
+A plan is stored with what it relies on. Carrying it out refuses if that has changed; every step is journalled before
+it is done. A run that was cut off is finished by planning the same file again; the new plan remembers the old one, so
+that ``undo`` takes back both.
+"""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from functools import partial
+from itertools import groupby
+from typing import Any, Final
+
+from hostadmin.audit.actions import Action
+from hostadmin.audit.journal import Entry, Target
+from hostadmin.core.errors import Conflict, Failed, HostadminError, NotFound
+from hostadmin.core.values import Actor, UserState
+from hostadmin.host.accounts import TOOLS_AT_ONCE
+from hostadmin.host.vault import Secrets
+from hostadmin.store import cohorts, plans, users
+from hostadmin.store.plans import Plan, Step
+from hostadmin.users.actual import differences, read_actual
+from hostadmin.users.applying import HASHES, OLD_HASHES, Applying
+from hostadmin.users.context import RULE, Context
+from hostadmin.users.planning import CREATE, Draft, Ground, plan_roster
+from hostadmin.users.roster import Member, Roster, RosterRefused, parse
+from hostadmin.users.rosterproblems import Problem
+from hostadmin.users.service import Users
+from hostadmin.users.sheets import Sheets
+
+KIND: Final = "roster"
+UNDO: Final = ("begun", "done", "failed")
+FATAL: Final = ("duplicate",)  # what pwck and grpck say of lines that make every other tool fail (``accounts.md`` 5)
+GROUP_MIN: Final = 1000
+
+
+class Rosters:
+    """Plans and carries out rosters.
+
+    Args:
+        context: ledger, host, journal.
+        service: single accounts.
+        vault: for what must not reach the database.
+        sheets: passwords that wait to be printed.
+
+    """
+
+    def __init__(self, context: Context, service: Users, vault: Secrets, sheets: Sheets) -> None:
+        self._context = context
+        self._vault = vault
+        self._applying = Applying(context, service, vault, sheets)
+        self._one = threading.Lock()  # plans are made and carried out by one at a time
+
+    # -- looking ----------------------------------------------------------------------------
+
+    def list(self) -> Sequence[dict[str, Any]]:
+        """Return the newest plans without their steps."""
+        with self._context.database.read() as tx:
+            return [{k: v for k, v in view(plan).items() if k != "steps"} for plan in plans.of_kind(tx, KIND)]
+
+    def show(self, plan_id: str) -> dict[str, Any]:
+        """Return a plan with its steps and how far each has got.
+
+        Raises:
+            NotFound: there is none.
+
+        """
+        return view(self._get(plan_id))
+
+    # -- planning ---------------------------------------------------------------------------
+
+    def plan(
+        self,
+        data: bytes,
+        filename: str,
+        *,
+        cohort: str | None = None,
+        profile: str | None = None,
+        starts: date | None = None,
+        ends: date | None = None,
+        adopt: bool = False,
+    ) -> dict[str, Any]:
+        """Read a roster, compare it with the host, store and return the plan.
+
+        Args:
+            data: the file.
+            filename: its name.
+            cohort: the cohort's name, else what the file says, else the file's own name.
+            profile: the cohort's profile.
+            starts: the first day.
+            ends: the last day.
+            adopt: whether accounts that are on the host already may be taken over.
+
+        Raises:
+            RosterRefused: with every problem of the file, or every reason why it does not fit this host; nothing is stored.
+
+        """
+        today = self._context.today()
+        files = self._context.accounts.read()
+        with self._context.database.read() as tx:
+            taken = {*files.accounts, *files.groups, *(u.login for u in users.all_users(tx, removed=True))}
+        roster = parse(
+            data,
+            filename,
+            cohort=cohort,
+            profile=profile,
+            starts=starts,
+            ends=ends,
+            today=today,
+            taken_logins=taken,
+            known_profiles=set(self._context.profiles.by_name),
+            is_group=self._why_not_group,
+            members=self._members,
+        )
+        ground = self._ground(roster, today, adopt=adopt)
+        draft = plan_roster(roster, ground)
+        damage = self._context.accounts.find_damage()
+        draft.problems += [Problem(None, None, None, None, f"{line}; correct that first") for line in damage if _is_fatal(line)]
+        if draft.problems:
+            raise RosterRefused(filename, draft.problems)
+        return self._store(roster, filename, data, draft, ground, warnings=[line for line in damage if not _is_fatal(line)])
+
+    def _ground(self, roster: Roster, today: date, *, adopt: bool) -> Ground:
+        with self._context.database.read() as tx:
+            everybody = users.all_users(tx, removed=True)
+            names = {c.id: c.name for c in cohorts.all_cohorts(tx)}
+            cohort = cohorts.find_name(tx, roster.cohort.name)
+        members = [u for u in everybody if cohort is not None and u.cohort_id == cohort.id and u.state is not UserState.REMOVED]
+        tombstones = {u.login: u for u in sorted(everybody, key=lambda u: u.removed_at or "") if u.removed_at and u.managed}
+        logins = {row.login for row in roster.rows} | {user.login for user in members}
+        return Ground(
+            actual=read_actual(self._context, logins),
+            cohort=cohort,
+            cohorts=names,
+            members=members,
+            returning=tombstones,
+            default_profile=self._context.profiles.default,
+            group=self._context.places.group,
+            uid_min=self._context.places.ranges.uid_min,
+            today=today,
+            adopt=adopt,
+        )
+
+    def _members(self, cohort: str) -> Sequence[Member]:
+        """Return who is in a cohort, so that a row without a login finds the one that it had before."""
+        with self._context.database.read() as tx:
+            found = cohorts.find_name(tx, cohort)
+            return [Member(u.login, u.name, u.mail) for u in users.of_cohort(tx, found.id)] if found is not None else []
+
+    def _why_not_group(self, name: str) -> str | None:
+        """Return why a roster may not give a group: only plain ones that are there."""
+        group = self._context.accounts.group(name)
+        if name == self._context.places.group:
+            return "access to docker has a column of its own: docker yes or no"
+        if group is None:
+            return f"there is no such group on this host; make it with `groupadd {name[:32]}`"
+        if group.gid < GROUP_MIN:
+            return f"it is a group of the system (gid {group.gid}), which may give rights over the host; no roster gives it"
+        if name in self._context.accounts.read().accounts:
+            return "it is somebody's own group"
+        return None
+
+    def _store(
+        self, roster: Roster, filename: str, data: bytes, draft: Draft, ground: Ground, *, warnings: Sequence[str]
+    ) -> dict[str, Any]:
+        with self._context.database.read() as tx:
+            earlier = plans.of_kind(tx, KIND)
+        cut_off = next((p for p in earlier if p.detail.get("cohort") == roster.cohort.name and p.begun), None)
+        detail = {
+            "cohort": roster.cohort.name,
+            "file": filename,
+            "digest": hashlib.sha256(data).hexdigest(),
+            "rows": len(roster.rows),
+            "unchanged": len(roster.rows) - len({s.ref for s in draft.steps if s.ref in ground.actual} & {r.login for r in roster.rows}),
+            "warnings": list(warnings),
+            "continues": cut_off.id if cut_off is not None and cut_off.applied_at is None and "undone_at" not in cut_off.detail else None,
+        }
+        plan = self._context.database.write(lambda tx: plans.store(tx, KIND, draft.steps, detail))
+        hashes = {row.login: row.hashed for row in roster.rows if row.hashed}
+        if hashes and draft.steps:
+            self._vault.put(HASHES, plan.id, hashes)
+        return view(plan)
+
+    # -- carrying out -----------------------------------------------------------------------
+
+    def apply(self, actor: Actor, plan_id: str) -> dict[str, Any]:
+        """Carry out a stored plan; return it with how far each step has got.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it has been carried out, or the host has changed since; with the differences.
+            Failed: some steps failed; the others are done. Planning the file again and applying that goes on.
+
+        """
+        with self._one:
+            plan = self._get(plan_id)
+            if plan.applied_at is not None or "undone_at" in plan.detail:
+                raise Conflict(f"The plan {plan_id} has been carried out or taken back already; plan again.", key="plan-applied")
+            self._refuse_stale(plan)
+            self._run(actor, plan, Action.ROSTER_APPLY, self._forwards(actor, plan))
+            self._context.database.write(lambda tx: plans.set_applied(tx, plan.id))
+            self._vault.drop(HASHES, plan.id)
+            return self.show(plan.id)
+
+    def _forwards(self, actor: Actor, plan: Plan) -> Iterator[tuple[str, HostadminError | None]]:
+        """Carry out what is left of a plan, in order; yield login and what went wrong."""
+        left = [step for step in plan.steps if step.status != "done"]
+        for action, group in groupby(left, key=lambda step: step.action):  # one kind after the other
+            steps = list(group)
+            if action == CREATE:
+                errors = self._applying.create(actor, plan, steps)
+                yield from ((step.ref, errors.get(step.ref)) for step in steps)
+            else:
+                yield from self._in_lanes(self._applying.forward, actor, plan, steps)
+
+    @staticmethod
+    def _in_lanes(
+        act: Callable[[Actor, Plan, Step], HostadminError | None], actor: Actor, plan: Plan, steps: Sequence[Step]
+    ) -> Iterator[tuple[str, HostadminError | None]]:
+        """Carry out steps of different logins side by side, as many as the account tools allow."""
+        with ThreadPoolExecutor(TOOLS_AT_ONCE, "steps") as lanes:
+            yield from zip((step.ref for step in steps), lanes.map(partial(act, actor, plan), steps), strict=True)
+
+    def undo(self, actor: Actor, plan_id: str) -> dict[str, Any]:
+        """Take back all that a plan, and the cut-off ones that it continues, have done.
+
+        Accounts that were made are removed with what they own, their homes archived; attributes get their old values.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it has done nothing, or a later plan of that cohort stands on it.
+            Failed: some steps could not be taken back; running it again goes on.
+
+        """
+        with self._one:
+            chain = self._chain(self._get(plan_id))
+            self._refuse_undo(chain)
+            for plan in chain:
+                self._run(actor, plan, Action.ROSTER_UNDO, self._backwards(actor, plan))
+                self._context.database.write(partial(plans.set_undone, plan_id=plan.id))
+                self._vault.drop(OLD_HASHES, plan.id)
+            return self.show(plan_id)
+
+    def _backwards(self, actor: Actor, plan: Plan) -> Iterator[tuple[str, HostadminError | None]]:
+        left = [step for step in reversed(plan.steps) if step.status in UNDO]
+        for _, group in groupby(left, key=lambda step: step.action):
+            yield from self._in_lanes(self._applying.backward, actor, plan, list(group))
+
+    def _run(self, actor: Actor, plan: Plan, action: Action, steps: Iterator[tuple[str, HostadminError | None]]) -> None:
+        """Record, do, record; every step also has records of its own.
+
+        Raises:
+            Failed: with the first things that went wrong.
+
+        """
+        detail = {"plan": plan.id, "steps": len(plan.steps)}
+        intent = self._context.journal.intent(Entry(actor, action, Target("cohort", None, plan.detail["cohort"]), RULE, detail))
+        errors: dict[str, HostadminError] = {}
+        count = 0
+        try:
+            for login, error in steps:
+                count += 1
+                if error is not None:
+                    errors[login] = error
+        except HostadminError as error:
+            self._context.journal.outcome(intent, "error", detail={**detail, "message": error.message})
+            raise
+        told = {**detail, "failed": len(errors)}
+        self._context.journal.outcome(intent, "error" if errors else "ok", detail=told)
+        if errors:
+            first = "; ".join(f"{login}: {error.message}" for login, error in list(errors.items())[:3])
+            raise Failed(
+                f"{len(errors)} of {count} steps failed, the others are done: {first} What is left is in "
+                f"`hostadmin roster plan` of the same file; `hostadmin roster apply` of it goes on, with --undo it is all taken back.",
+                key="roster-incomplete",
+                plan=view(self._get(plan.id)),
+            )
+
+    # -- refusing ---------------------------------------------------------------------------
+
+    def _get(self, plan_id: str) -> Plan:
+        with self._context.database.read() as tx:
+            plan = plans.get(tx, plan_id)
+        if plan is None or plan.kind != KIND:
+            raise NotFound(
+                f"There is no plan {plan_id[:64]!r} of a roster; make one with `hostadmin roster plan FILE`.", key="plan-not-found"
+            )
+        return plan
+
+    def find_begun(self, cohort: str) -> str | None:
+        """Return the id of the newest plan of a cohort of which anything was carried out and not taken back."""
+        with self._context.database.read() as tx:
+            return next(
+                (p.id for p in plans.of_kind(tx, KIND) if p.detail.get("cohort") == cohort and p.begun and "undone_at" not in p.detail),
+                None,
+            )
+
+    def _refuse_stale(self, plan: Plan) -> None:
+        """Refuse a plan whose ground has changed; steps of it that have been begun are no change."""
+        relied = {step.ref: step.facts["before"] for step in plan.steps if "before" in step.facts and step.status == "planned"}
+        actual = read_actual(self._context, relied)
+        found = [text for login, before in relied.items() for text in differences(login, before, actual[login].facts())]
+        if found:
+            raise Conflict(
+                f"The host has changed since the plan {plan.id} was made: {'; '.join(found[:5])}"
+                f"{f'; and {len(found) - 5} more' if len(found) > 5 else ''}. Nothing was done; plan again.",
+                key="plan-stale",
+                differences=found,
+            )
+
+    def _chain(self, plan: Plan) -> Sequence[Plan]:
+        """Return a plan and those that it continues, the newest first."""
+        chain = [plan]
+        while (earlier := chain[-1].detail.get("continues")) is not None:
+            chain.append(self._get(earlier))
+        return chain
+
+    def _refuse_undo(self, chain: Sequence[Plan]) -> None:
+        plan = chain[0]
+        if "undone_at" in plan.detail or not any(p.begun or any(s.status == "failed" for s in p.steps) for p in chain):
+            raise Conflict(f"The plan {plan.id} has done nothing that could be taken back.", key="plan-not-applied")
+        newest = self.find_begun(plan.detail["cohort"])
+        if newest is not None and newest > plan.id:
+            raise Conflict(
+                f"The plan {newest} of the same cohort came later and stands on this one: take that back first.", key="plan-later"
+            )
+
+
+def view(plan: Plan) -> dict[str, Any]:
+    """Return a plan for people and JSON; no secret is in it."""
+    return {
+        "id": plan.id,
+        **{key: plan.detail.get(key) for key in ("cohort", "file", "rows", "unchanged", "warnings", "continues")},
+        "created_at": plan.created_at,
+        "applied_at": plan.applied_at,
+        "begun": plan.begun,
+        "undone_at": plan.detail.get("undone_at"),
+        "counts": dict(Counter(step.action for step in plan.steps)),
+        "steps": [_step_view(step) for step in plan.steps],
+    }
+
+
+def _step_view(step: Step) -> dict[str, Any]:
+    shown = {key: step.facts.get(key) for key in ("name", "row", "changes", "notes")}
+    return {"action": step.action, "login": step.ref, **shown, "status": step.status, "message": step.message}
+
+
+def _is_fatal(line: str) -> bool:
+    return any(word in line for word in FATAL)
