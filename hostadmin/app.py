@@ -13,6 +13,7 @@ from hostadmin.core.values import system_actor
 from hostadmin.engine.client import Engine
 from hostadmin.host import engine_socket
 from hostadmin.host.engine_socket import CLOSED, SocketState
+from hostadmin.host.vault import open_vault
 from hostadmin.objects.holdings import Holdings
 from hostadmin.objects.resets import Resets
 from hostadmin.objects.service import Objects
@@ -25,12 +26,19 @@ from hostadmin.store.database import Database
 from hostadmin.upkeep.cleanup import Cleanup
 from hostadmin.upkeep.restarts import Restarts
 from hostadmin.upkeep.schedule import Scheduler
+from hostadmin.users.changing import Changing
+from hostadmin.users.classroom import Classroom
+from hostadmin.users.cohorts import Cohorts
 from hostadmin.users.context import Keeping
 from hostadmin.users.numbers import Ranges
+from hostadmin.users.renewal import Renewal
+from hostadmin.users.rosters import Rosters
 from hostadmin.users.service import Places, Users
+from hostadmin.users.sheets import Sheets
 
 ENGINE_SOCKET_FACT: Final = "engine.socket.before"
 WATCH_SECONDS: Final = 0.1
+USUAL: Final = ("/run/docker.sock", "/var/run/docker.sock")  # where docker looks when nothing is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,9 @@ class App:
     holdings: Holdings
     resets: Resets
     users: Users
+    renewal: Renewal
+    rosters: Rosters
+    cohorts: Cohorts
     restarts: Restarts
     cleanup: Cleanup
     watcher: Watcher
@@ -69,6 +80,12 @@ def build(settings: Settings) -> App:
     places = Places(settings.users.home_root, settings.users.shell, settings.guard.group, _ranges(settings.users), _keeping(settings.users))
     users = Users(database, journal, profiles, places, objects.remove_all_of, containers=objects)
     resets = Resets(database, journal, engine, directory=database.path.parent / "resets", hours=settings.users.reset_hours)
+    vault = open_vault(settings.users.secrets)
+    sheets = Sheets(vault)
+    renewal = Renewal(users.context, Changing(users.context, users))
+    rosters = Rosters(users.context, users, vault, sheets)
+    classroom = Classroom(database, engine, holdings)
+    cohorts = Cohorts(users.context, users, sheets, renewal, classroom, resets, guard=_to_type(settings.guard.socket))
     restarts = Restarts(database, journal, engine, profiles)
     cleanup = Cleanup(database, journal, engine, profiles)
     watcher = Watcher(database, engine)
@@ -80,14 +97,36 @@ def build(settings: Settings) -> App:
         cleanup,
         users,
         resets,
+        cohorts,
         resync_seconds=settings.upkeep.resync_seconds,
         restarts_seconds=settings.upkeep.restarts_seconds,
         cleanup_cron=settings.upkeep.cleanup,
     )
     closer = SocketCloser(settings, database, journal)
     return App(
-        settings, database, journal, profiles, engine, objects, holdings, resets, users, restarts, cleanup, watcher, scheduler, closer
+        settings=settings,
+        database=database,
+        journal=journal,
+        profiles=profiles,
+        engine=engine,
+        objects=objects,
+        holdings=holdings,
+        resets=resets,
+        users=users,
+        renewal=renewal,
+        rosters=rosters,
+        cohorts=cohorts,
+        restarts=restarts,
+        cleanup=cleanup,
+        watcher=watcher,
+        scheduler=scheduler,
+        closer=closer,
     )
+
+
+def _to_type(socket: str) -> str:
+    """Return what people type before docker works: nothing where the guard has taken the engine's usual place."""
+    return "" if socket in USUAL else f"export DOCKER_HOST=unix://{socket}"
 
 
 def _ranges(users: UsersSettings) -> Ranges:

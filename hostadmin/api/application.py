@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from hostadmin import __version__
-from hostadmin.api.routes import containers, me, objects, system, upkeep, users
+from hostadmin.api.routes import classes, containers, me, objects, system, upkeep, users
 from hostadmin.core.errors import HostadminError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def create_app(app: "App") -> FastAPI:
     )
     api.state.services = app
     api.include_router(system.bare)
-    for router in (users.router, objects.router, containers.router, upkeep.router, system.router, me.router):
+    for router in (users.router, classes.router, objects.router, containers.router, upkeep.router, system.router, me.router):
         api.include_router(router, prefix=PREFIX)
     api.add_exception_handler(HostadminError, _known)
     api.add_exception_handler(RequestValidationError, _invalid)

@@ -22,8 +22,11 @@ _ROWS: Final[Mapping[Permission, str]] = {
     Permission.ANYBODY: "health.live health.ready",
     Permission.SELF: "me.whoami me.quota me.objects",
     Permission.ADMIN: """
-        user.list user.add user.show user.set user.expire user.lock user.unlock user.passwd user.leave user.remove user.release
+        user.list user.add user.show user.set user.expire user.lock user.unlock user.passwd user.passwd.reset user.leave user.remove user.release
         access.list access.grant access.revoke
+        roster.plan roster.list roster.show roster.apply roster.undo
+        cohort.list cohort.show cohort.cards cohort.reset.plan cohort.reset cohort.reset.undo
+        cohort.end.plan cohort.end cohort.end.date
         container.list container.show container.remove container.owner
         container.start container.stop container.restart container.restart-policy
         network.list network.show network.remove network.owner

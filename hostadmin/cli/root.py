@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hostadmin import __version__
-from hostadmin.cli import audit, doctor as diagnosis, me, objects, policy, upkeep, users
+from hostadmin.cli import audit, classes, doctor as diagnosis, me, objects, policy, upkeep, users
 from hostadmin.cli.client import Client
 from hostadmin.settings import Settings, load
 
@@ -96,6 +96,8 @@ def doctor(context: Context, config: str | None, people: int | None, as_json: bo
 COMMANDS: tuple[Any, ...] = (
     users.user,
     users.access,
+    classes.roster,
+    classes.cohort,
     *objects.GROUPS,
     objects.owner,
     policy.policy,

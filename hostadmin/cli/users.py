@@ -142,9 +142,16 @@ def unlock(context: Any, login: str) -> None:
 @user.command()
 @click.argument("login")
 @click.option("--password-stdin", is_flag=True, help="Read it from standard input.")
+@click.option("--reset", is_flag=True, help="Make a new random one, shown once; the next login must change it.")
 @click.pass_obj
-def passwd(context: Any, login: str, password_stdin: bool) -> None:
+def passwd(context: Any, login: str, password_stdin: bool, reset: bool) -> None:
     """Set an account's password."""
+    if reset and password_stdin:
+        raise click.UsageError("--reset makes a password: none is read from standard input.")
+    if reset:
+        print(context.api.call("POST", "users", login, "password", "reset")["password"])
+        print(f"the new password of {login}, to be changed at the next login; it is shown this once", file=sys.stderr)
+        return
     context.api.call("PUT", "users", login, "password", body={"password": read_password(from_stdin=password_stdin)})
     print(f"the password of {login} is set")
 

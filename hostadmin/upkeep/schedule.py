@@ -33,6 +33,14 @@ EXPIRY_SECONDS: Final = 30  # a last day is over for everybody within a minute
 DRIFT_SECONDS: Final = 20
 ARCHIVES_SECONDS: Final = 3600
 RESETS_SECONDS: Final = 60
+COHORTS_SECONDS: Final = 60
+
+
+class Cohorts(Protocol):
+    """What the cohorts service does by the clock."""
+
+    def end_due(self, actor: Actor) -> dict[str, Any]:
+        """End classes whose last day is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,7 @@ class Scheduler:
         cleanup: Cleanup,
         accounts: Accounts,
         resets: Resets,
+        cohorts: Cohorts,
         *,
         resync_seconds: int,
         restarts_seconds: int,
@@ -86,6 +95,7 @@ class Scheduler:
                 Job("drift", f"every {DRIFT_SECONDS} s", accounts.settle_drift, "group memberships that were changed by hand"),
                 Job("archives", f"every {ARCHIVES_SECONDS} s", accounts.expire_archives, "delete archived homes kept long enough"),
                 Job("cleanup", cleanup_cron, lambda actor: _cleaned(cleanup, actor), "remove containers stopped for too long"),
+                Job("cohorts", f"every {COHORTS_SECONDS} s", cohorts.end_due, "end the classes that are to be ended after their last day"),
                 Job(
                     "resets", f"every {RESETS_SECONDS} s", lambda _: _purged(resets), "forget what resets kept, when its grace time is over"
                 ),

@@ -111,6 +111,12 @@ def set_password(login: str, body: Password, actor: Caller, app: Services) -> No
     app.users.passwd(actor, login, body.password.get_secret_value())
 
 
+@router.post("/users/{login}/password/reset", operation_id="user.passwd.reset")
+def reset_password(login: str, actor: Caller, app: Services) -> dict[str, Any]:
+    """Give an account a new random password, shown once; the next login must change it."""
+    return {"password": app.renewal.renew(actor, login)}
+
+
 @router.delete("/users/{login}", operation_id="user.remove")
 def remove_user(login: str, actor: Caller, app: Services, *, keep_home: bool = False, archive: bool = True) -> dict[str, Any]:
     """Remove an account with everything it owns; say where its home is archived."""
