@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hostadmin.core.errors import Failed
+from hostadmin.core.errors import Failed, StorageFull
 from hostadmin.host import programs
 
 SECONDS: Final = 3600
+FULL_BYTES: Final = 64 << 10
 KEEP: Final = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls")
 PACK: Final = ("tar", "--create", "--sparse", "--one-file-system", *KEEP)
 UNPACK: Final = ("tar", "--extract", "--same-owner", "--preserve-permissions", "--delay-directory-restore", *KEEP)
@@ -46,7 +47,7 @@ def pack(folder: str, file: Path, *, run: Run = programs.run) -> Packed:
         file.parent.mkdir(exist_ok=True, mode=0o700)
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        run([*PACK, f"--file={part}", f"--directory={folder}", "."], timeout=SECONDS)
+        _run_on_disk([*PACK, f"--file={part}", f"--directory={folder}", "."], file.parent, run)
         with part.open("rb") as written:
             os.fsync(written.fileno())
             found = Packed(str(file), hashlib.file_digest(written, "sha256").hexdigest(), os.fstat(written.fileno()).st_size)
@@ -77,7 +78,7 @@ def unpack(packed: Packed, folder: str, *, run: Run = programs.run) -> None:
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        run([*UNPACK, f"--file={packed.file}", f"--directory={fresh}"], timeout=SECONDS)
+        _run_on_disk([*UNPACK, f"--file={packed.file}", f"--directory={fresh}"], fresh, run)
         if place.exists():
             place.rename(old)
         fresh.rename(place)
@@ -104,6 +105,17 @@ def forget(folder: Path, prefix: str, *, keep: str = "") -> None:
             folder.rmdir()
     except OSError as error:
         raise Failed(f"What lies in {folder} cannot be removed: {error.strerror}.", key="volume-data") from error
+
+
+def _run_on_disk(argv: list[str], where: Path, run: Run) -> None:
+    """Run tar, and say it in plain words if it failed because the disk is full."""
+    try:
+        run(argv, timeout=SECONDS)
+    except programs.ProgramFailed as error:
+        if shutil.disk_usage(where).free < FULL_BYTES:
+            text = f"The disk that holds {where} is full; free some space and try again."
+            raise StorageFull(text) from error
+        raise
 
 
 def _sync(folder: Path) -> None:

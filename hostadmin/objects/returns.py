@@ -10,12 +10,12 @@ from hostadmin.audit.journal import Entry, Intent, Journal, Target
 from hostadmin.core.clock import timestamp
 from hostadmin.core.errors import Conflict, HostadminError
 from hostadmin.core.ids import new_id
-from hostadmin.core.values import Actor, Kind, system_actor
+from hostadmin.core.values import Actor, Kind, UserState, system_actor
 from hostadmin.engine.client import Engine
 from hostadmin.objects.keepers import Keeper
 from hostadmin.objects.kept import in_order, own_labels
 from hostadmin.objects.removals import RULE
-from hostadmin.store import objects, resets
+from hostadmin.store import objects, resets, users
 from hostadmin.store.database import Database, Tx
 from hostadmin.store.resets import Item, ItemState, ResetState
 
@@ -57,8 +57,14 @@ class Returns:
         containers = {i.ref: i for i in items if i.kind is Kind.CONTAINER}
         ordered = [i for kind in (Kind.VOLUME, Kind.NETWORK) for i in items if i.kind is kind]
         ordered += [containers[ref] for ref in in_order([(i.ref, i.kept) for i in containers.values() if i.kept])]
+        with self.database.read() as tx:
+            owner = users.find(tx, items[0].owner_id)
         for item in ordered:
-            if item.state not in (ItemState.RESTORED, ItemState.PURGED):
+            if item.state in (ItemState.RESTORED, ItemState.PURGED):
+                continue
+            if owner is None or owner.state is not UserState.ACTIVE:
+                self._settle(item, message=f"its account is {owner.state if owner else 'unknown'}: nothing of it may run")
+            else:
                 self._bring_back(actor, item)
 
     def _bring_back(self, actor: Actor, item: Item) -> None:

@@ -1,6 +1,7 @@
 """Resets on the real engine: everything goes at once, its names are free, all of it comes back; killed at each step."""
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -459,3 +460,76 @@ def test_people_who_go_on_meanwhile_lose_and_gain_nothing(stage: tuple[Engine, H
         assert ashu.ok("exec", f"ashu{number}", "cat", "/d/file", "/anon/file") == f"{number}\n{number}"
     assert whole(engine, dev) == others
     judge_ledger(engine, hostadmin)
+
+
+def test_a_full_disk_and_a_dead_engine_lose_nothing(stage: tuple[Engine, Hostadmin], students: tuple[Student, ...]) -> None:
+    engine, hostadmin = stage
+    ashu = students[0]
+    ashu.ok("run", "-itd", "--name", "ashuc", "-v", "ashudata:/d", "-e", f"TOKEN={SECRET}", "alpine")
+    ashu.ok("exec", "ashuc", "sh", "-c", "head -c 3000000 /dev/urandom >/d/much; echo inside >/inside")
+    content = volume_content(engine, "ashudata")
+    plan = work(hostadmin, "plan", "ashu")
+    kept = STATE / "db" / "resets"
+    kept.mkdir(mode=0o700, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "full", str(kept)], check=True)
+    try:
+        full = work(hostadmin, "apply", plan["id"])
+        left = [f for f in kept.rglob("*") if f.is_file()]
+    finally:
+        subprocess.run(["umount", str(kept)], check=True)
+    assert full["counts"] == {"done": 1, "failed": 1}
+    assert [(i["name"], "is full; free some space" in i["message"]) for i in full["items"] if i["status"] == "failed"] == [
+        ("ashudata", True)
+    ]
+    assert left == []
+    assert volume_content(engine, "ashudata") == content
+    engine.stop()
+    try:
+        away = work(hostadmin, "apply", plan["id"])
+        assert away["counts"] == {"done": 1, "failed": 1}
+        assert "does not answer" in troubles(away)[0][3]
+        away = work(hostadmin, "undo", plan["id"])
+        assert all("does not answer" in i["message"] for i in away["items"] if i["kind"] == "container"), away
+        work(hostadmin, "purge", FAR)
+        states = hostadmin.rows("select state from reset_items where plan_id = ? and kind = 'container'", plan["id"])
+        assert states == [("removed",)], "what containers stand on cannot be told now"
+    finally:
+        engine.start()
+    undone = work(hostadmin, "undo", plan["id"])
+    assert undone["state"] == "undone", troubles(undone)
+    assert volume_content(engine, "ashudata") == content
+    assert ashu.ok("exec", "ashuc", "sh", "-c", "cat /inside; echo $TOKEN") == f"inside\n{SECRET}"
+    judge_ledger(engine, hostadmin)
+
+
+def test_an_image_of_ones_own_may_go_and_an_account_that_is_locked_gets_nothing_back(
+    stage: tuple[Engine, Hostadmin], students: tuple[Student, ...]
+) -> None:
+    engine, hostadmin = stage
+    dev = students[1]
+    work(hostadmin, "purge", FAR)
+    first_images = images(engine)
+    dev.ok("run", "--name", "devbase", "alpine", "sh", "-c", "echo own >/own")
+    dev.ok("commit", "devbase", "dev/own:1")
+    dev.ok("rm", "devbase")
+    dev.ok("run", "-itd", "--name", "devc", "dev/own:1", "sh")
+    plan = work(hostadmin, "plan", "dev")
+    assert work(hostadmin, "apply", plan["id"])["counts"] == {"done": 1}
+    dev.ok("rmi", "dev/own:1")
+    assert dev.docker("run", "--rm", "--pull=never", "dev/own:1", "true").returncode != 0
+    assert hostadmin.run("user", "lock", "dev").returncode == 0
+    locked = work(hostadmin, "undo", plan["id"])
+    assert [i["message"] for i in locked["items"]] == ["its account is locked: nothing of it may run"]
+    assert "devc" not in engine.eye.containers().values()
+    assert hostadmin.run("user", "unlock", "dev").returncode == 0
+    assert work(hostadmin, "undo", plan["id"])["state"] == "undone"
+    assert dev.ok("exec", "devc", "cat", "/own") == "own"
+    again = work(hostadmin, "plan", "dev")
+    assert work(hostadmin, "apply", again["id"])["counts"] == {"done": 1}, "a container that has come back goes like any other"
+    assert work(hostadmin, "undo", again["id"])["state"] == "undone"
+    assert dev.ok("exec", "devc", "cat", "/own") == "own"
+    dev.ok("rm", "-f", "devc")
+    work(hostadmin, "purge", FAR)
+    work(hostadmin, "purge", FAR)
+    assert snapshots(engine) == []
+    assert images(engine) == first_images
