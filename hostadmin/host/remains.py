@@ -59,7 +59,7 @@ def remove_files(uid: int, subordinate: range = range(0), *, places: Sequence[st
     try:
         programs.run(["find", "-P", *there, "-xdev", *whose, "-delete"], timeout=FIND_SECONDS)
     except ProgramFailed as error:  # somebody else's file came or went meanwhile, or lies in a directory of this uid
-        return error.stderr
+        return error.stderr or error.message
     return ""
 
 

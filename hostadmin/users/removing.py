@@ -7,6 +7,7 @@ known to the ledger before anything of account or home goes: a home that is half
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -111,7 +112,8 @@ class Removing:
             return
         homes.check_no_mounts(user.home)
         if archive and self._files is not None and homes.find_problem(user.home, user.uid) is None and self._kept(user) is None:
-            self._files.require_space(user.home)
+            with suppress(Failed):  # files come and go under du while the person still runs something: it is asked again then
+                self._files.require_space(user.home)
 
     def _end(self, actor: Actor, user: User, *, keep_home: bool) -> None:
         """End all that lives of an account: processes and objects."""
@@ -215,7 +217,7 @@ class Removing:
                     raise Failed(f"{login} has no access any more, but is not released: {'; '.join(stayed)}. Run it again.", key="release")
                 self._halting.forget(user.id)
                 if is_same(self._accounts, user):
-                    self._give_back(user)
+                    told.update(self._give_back(user))
 
             values = {"managed": False, "adopted": False, "state": UserState.ACTIVE, "docker": None, "groups": (), "keys": ()}
             dates = {"starts": None, "expires": None, "cohort_id": None}
@@ -225,18 +227,24 @@ class Removing:
                 forget(tx, user.id)
 
             detail = {"uid": user.uid, "steps": ["guard", "objects", "groups", "keys", "account"]}
+            told = dict(detail)
             entry = Entry(actor, Action.USER_RELEASE, target_of(user), RULE, detail)
-            self._context.do(entry, act, rows, claim=lambda tx: users.change(tx, user.id, state=UserState.LEAVING))
+            self._context.do(entry, act, rows, claim=lambda tx: users.change(tx, user.id, state=UserState.LEAVING), told=told)
 
-    def _give_back(self, user: User) -> None:
-        """Take from an account on the host what hostadmin has put there; what it had before is not known to differ."""
+    def _give_back(self, user: User) -> dict[str, Any]:
+        """Take from an account on the host what hostadmin has put there; return what could not be taken, and why."""
+        left: dict[str, Any] = {}
         for group in (self._context.places.group, *user.groups):
             self._accounts.remove_from_group(user.login, group)
         account = self._accounts.find(user.login)
         if user.keys and account is not None and os.path.isdir(account.home):
-            keyfiles.write(account.home, user.uid, account.gid, remove=user.keys)
+            try:
+                keyfiles.write(account.home, user.uid, account.gid, remove=user.keys)
+            except Failed as error:  # the person has made something else of the file: nobody is kept for that
+                left["keys_left"] = error.message
         if self._accounts.is_locked(user.login) or (user.expires is not None and self._accounts.expires(user.login, user.expires)):
             self._accounts.unlock(user.login, None)
+        return left
 
     # -- archives ------------------------------------------------------------------------------------
 

@@ -255,9 +255,25 @@ class States:
         due = [u.login for u in everybody if is_due_to_end(u, today) or (u.state is UserState.EXPIRED and u.login in self._paused)]
         expired = [login for login in due if self._is_its_turn(login)]
         failed += self._end(actor, expired) if expired else []
-        self._halting.settle(actor, self._everybody() if opened or expired else everybody)
+        now_is = self._everybody() if opened or expired else everybody
+        self._end_stragglers(now_is)
+        self._halting.settle(actor, now_is)
         found = {"opened": opened, "expired": [login for login in expired if login not in failed], "failed": failed}
         return {key: logins for key, logins in found.items() if logins}
+
+    def _end_stragglers(self, everybody: Sequence[User]) -> None:
+        """End what runs all the same under accounts without access: a login that was under way when they were closed."""
+        closed = [user for user in everybody if user.managed and user.state is not UserState.ACTIVE]
+        if not closed or not sessions.running(frozenset(user.uid for user in closed)):
+            return
+        for user in closed:
+            with self._context.of(user.login):
+                again = self._context.find(user.login)
+                if again is None or again.state is UserState.ACTIVE or not is_same(self._accounts, again):
+                    continue
+                if pids := sessions.running(*self._context.whose(again)):
+                    LOG.warning("users: %s is %s, but has %d processes: ended", again.login, again.state, len(pids))
+                    sessions.end(*self._context.whose(again))
 
     def _everybody(self) -> Sequence[User]:
         with self._context.database.read() as tx:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -482,6 +483,41 @@ def test_an_adopted_account_is_released_not_removed(kept: Bench) -> None:
         kept.users.release(ADMIN, "rohit")
 
 
+def test_a_release_does_not_hang_on_what_somebody_makes_of_their_keys(kept: Bench) -> None:
+    """``.ssh`` is a symlink to /etc, then a file: nothing is written there, and the account is released all the same."""
+    for trick in ("symlink", "file", "folder in the way"):
+        login = f"user{len(trick)}"
+        uid = kept.users.add(ADMIN, login).uid
+        row = kept.row(login)
+        assert row is not None
+        kept.database.write(lambda tx, i=row.id: users.change(tx, i, adopted=True, keys=("ssh-ed25519 AAAAours trainer",)))
+        folder = Path(f"/home/{login}/.ssh")
+        if trick == "symlink":
+            folder.symlink_to("/etc")
+        elif trick == "file":
+            folder.write_text("")
+        else:
+            (folder / "authorized_keys").mkdir(parents=True)
+            os.chown(folder, uid, uid)
+        kept.users.release(ADMIN, login)
+        assert "keys_left" in kept.records("outcome")[-1]["detail"]
+        assert Path("/etc").stat().st_uid == 0
+        assert not Path("/etc/authorized_keys").exists()
+
+
+def test_nobody_escapes_by_files_that_come_and_go(kept: Bench) -> None:
+    """du cannot tell the size of a home in which somebody works: the removal ends that first, and asks again."""
+    uid = kept.users.add(ADMIN, "ashu").uid
+    loop = "while :; do mkdir -p a/b/c/d; rm -rf a; done"
+    busy = [
+        subprocess.Popen(["sh", "-c", f"mkdir w{n}; cd w{n}; {loop}"], user=uid, cwd="/home/ashu", stderr=subprocess.DEVNULL)
+        for n in range(4)
+    ]
+    kept.users.remove(ADMIN, "ashu")
+    assert all(process.wait(5) != 0 for process in busy)
+    assert not os.path.lexists("/home/ashu")
+
+
 def test_a_locked_adopted_account_is_open_again_when_it_is_released(kept: Bench) -> None:
     """What hostadmin closed, it opens."""
     kept.users.add(ADMIN, "ashu", password=PASSWORD)
@@ -494,27 +530,13 @@ def test_a_locked_adopted_account_is_open_again_when_it_is_released(kept: Bench)
 
 
 def test_three_hundred_removals_cost_little_besides_the_tools(kept: Bench) -> None:
-    """What is ours in one removal, without the programs that it starts, stays below 25 ms."""
-    import time
-
+    """What is ours of one removal, programs and waiting for the disk aside, stays below 25 ms of a processor."""
     logins = [f"user{n}" for n in range(30)]
     for login in logins:
         kept.users.add(ADMIN, login)
-    spent = 0.0
-    started = 0.0
-
-    def begin(_argv: list[str]) -> None:
-        nonlocal started
-        started = time.perf_counter()
-
-    def end(_argv: list[str]) -> None:
-        nonlocal spent
-        spent += time.perf_counter() - started
-
-    kept.tools.before, kept.tools.after = begin, end
-    begun = time.perf_counter()
+    begun, own = time.perf_counter(), time.process_time()
     for login in logins:
         kept.users.remove(ADMIN, login)
-    whole = time.perf_counter() - begun
-    print(f"removal: {whole / len(logins) * 1000:.1f} ms, of it account tools, du and tar {spent / len(logins) * 1000:.1f} ms")
-    assert (whole - spent) / len(logins) < 0.060, "find and rm are in it"
+    own, whole = (time.process_time() - own) / len(logins), (time.perf_counter() - begun) / len(logins)
+    print(f"removal: {whole * 1000:.1f} ms, of it our own {own * 1000:.1f} ms")
+    assert own < 0.025

@@ -495,6 +495,25 @@ def test_nobody_survives_a_lock(dated: Bench, how: str) -> None:
     assert sessions.running(uid) == []
 
 
+def test_a_login_under_way_does_not_outlive_the_lock(dated: Bench) -> None:
+    """sshd has asked PAM already when the lock comes: the session that starts afterwards is ended by the next run; nobody else's is."""
+    uid = dated.users.add(ADMIN, "ashu").uid
+    other = dated.users.add(ADMIN, "rohit").uid
+    dated.users.lock(ADMIN, "ashu")
+    late, innocent = subprocess.Popen(["sleep", "60"], user=uid), subprocess.Popen(["sleep", "60"], user=other)
+    dated.users.enforce_dates(CLOCK)
+    assert late.wait(5) != 0
+    assert innocent.poll() is None
+    subprocess.run(["usermod", "--uid", "5555", "ashu"], check=True, capture_output=True)
+    subprocess.run(["useradd", "--uid", str(uid), "heir"], check=True)
+    heirs = subprocess.Popen(["sleep", "60"], user=uid)
+    dated.users.enforce_dates(CLOCK)
+    assert heirs.poll() is None, "the number is somebody else's on this host now"
+    for process in (innocent, heirs):
+        process.kill()
+        process.wait()
+
+
 # -- cut off ---------------------------------------------------------------------------------------
 
 SCRIPT = """
