@@ -133,7 +133,9 @@ def lock(context: Any, login: str) -> None:
 def unlock(context: Any, login: str) -> None:
     """Give access back: undo a lock, an expiry, or a removal that was only begun."""
     view = context.api.call("POST", "users", login, "unlock")
-    if view["state"] == "expired":
+    if view["state"] == "locked":
+        print(f"{login} is not leaving any more, but locked as before: unlock it once more to open it")
+    elif view["state"] == "expired":
         print(f"{login} is expired: its last day, {view['expires']}, is over; `hostadmin user set {login} --expires DATE` opens it")
     else:
         print(f"{login} is {view['state']}" + (f", until {view['expires']}" if view["expires"] else ""))

@@ -97,7 +97,7 @@ class Recovery:
         return NOT_DONE, None
 
     def _close(self, record: dict[str, Any]) -> Verdict:
-        """Finish a lock, an expiry, a leave; containers are seen to by ``States.enforce_dates`` once the engine answers."""
+        """Finish a lock, an expiry, a leave; containers are seen to by ``Dates.enforce_dates`` once the engine answers."""
         user = self._user(record)
         if user is None or user.state is UserState.ACTIVE:
             return NOT_DONE, None

@@ -24,7 +24,7 @@ from hostadmin.store.database import Tx
 from hostadmin.store.users import User
 from hostadmin.users.context import RULE, Context, target_of
 from hostadmin.users.halting import Halting
-from hostadmin.users.states import LEAVING_FACT, forget
+from hostadmin.users.states import LEAVING_FACT, claim_leaving, forget
 from hostadmin.users.steps import is_same, shut, take_away
 
 STEPS: Final = ("guard", "lock", "processes", "objects", "processes", "spools", "files", "archive", "account", "home")
@@ -101,7 +101,7 @@ class Removing:
                 Entry(actor, Action.USER_REMOVE, target_of(user), RULE, dict(detail)),
                 act,
                 lambda tx: self.rows(tx, user, stored),
-                claim=lambda tx: users.change(tx, user.id, state=UserState.LEAVING),
+                claim=lambda tx: claim_leaving(tx, user),
                 told=detail,
             )
             left: dict[str, Any] = {key: detail[key] for key in ("home_left", "account_left", "files_left") if key in detail}
@@ -229,7 +229,7 @@ class Removing:
             detail = {"uid": user.uid, "steps": ["guard", "objects", "groups", "keys", "account"]}
             told = dict(detail)
             entry = Entry(actor, Action.USER_RELEASE, target_of(user), RULE, detail)
-            self._context.do(entry, act, rows, claim=lambda tx: users.change(tx, user.id, state=UserState.LEAVING), told=told)
+            self._context.do(entry, act, rows, claim=lambda tx: claim_leaving(tx, user), told=told)
 
     def _give_back(self, user: User) -> dict[str, Any]:
         """Take from an account on the host what hostadmin has put there; return what could not be taken, and why."""

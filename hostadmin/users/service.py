@@ -23,6 +23,7 @@ from hostadmin.users.access import Access
 from hostadmin.users.adding import Adding, Wanted
 from hostadmin.users.context import RULE, Context, Places, target_of
 from hostadmin.users.credentials import check_password, hash_password, matches
+from hostadmin.users.dates import Dates
 from hostadmin.users.drift import Drift
 from hostadmin.users.halting import Containers, Halting, NoContainers
 from hostadmin.users.looking import Looking
@@ -76,6 +77,7 @@ class Users:
         self._access = Access(context)
         self._looking = Looking(context)
         self._states = States(context, halting)
+        self._dates = Dates(context, self._states, halting)
         self._removing = Removing(context, halting, remove_objects, archives)
         self._drift = Drift(context)
         self._notices = Notices(context, (data_dir("systemd") / "profile.d" / "hostadmin.sh").read_text("utf-8"))
@@ -314,7 +316,7 @@ class Users:
 
     def enforce_dates(self, actor: Actor) -> dict[str, Any]:
         """Open and end accounts by their dates, and say so beforehand; return the logins of what was done."""
-        found = self._states.enforce_dates(actor)
+        found = self._dates.enforce_dates(actor)
         with self._context.database.read() as tx:
             everybody = users.all_users(tx)
         self._notices.refresh(everybody)

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -405,13 +406,12 @@ def judge_removed(bench: Bench, where: str) -> None:
 
 
 def test_leave_and_take_it_back(kept: Bench) -> None:
-    """Locked out, nothing removed; unlocked as it was; twice is once; a lock or an expiry does not weaken it."""
+    """Locked out, nothing removed; unlocked as it was; twice is once; an expiry does not weaken it."""
     kept.users.add(ADMIN, "ashu", docker=True, password=PASSWORD)
     assert kept.users.leave(ADMIN, "ashu").state == "leaving"
     assert not su("ashu", PASSWORD)
     records = len(kept.records())
     assert kept.users.leave(ADMIN, "ashu").state == "leaving"
-    assert kept.users.lock(ADMIN, "ashu").state == "leaving"
     assert len(kept.records()) == records
     assert os.path.isdir("/home/ashu")
     assert not kept.users.show("ashu").drift
@@ -423,6 +423,36 @@ def test_leave_and_take_it_back(kept: Bench) -> None:
     kept.users.remove(ADMIN, "ashu")
     with pytest.raises(NotFound):
         kept.users.show("ashu")
+
+
+def test_taking_a_leave_back_does_not_open_what_was_locked(kept: Bench) -> None:
+    """An administrator's lock wins, whether it came before or while the account was leaving; so does a first day that is to come."""
+    today = kept.users._context.today()
+    for login in ("before", "meanwhile", "waits", "expired"):
+        kept.users.add(ADMIN, login, password=PASSWORD)
+    kept.users.lock(ADMIN, "before")
+    kept.users.lock(ADMIN, "waits")
+    row = kept.row("waits")
+    assert row is not None
+    kept.database.write(lambda tx: users.change(tx, row.id, starts=today + timedelta(days=5)))
+    kept.users.expire(ADMIN, "expired")
+    for login in ("before", "meanwhile", "waits", "expired"):
+        kept.users.leave(ADMIN, login)
+    kept.users.lock(ADMIN, "meanwhile")
+    records = len(kept.records())
+    kept.users.lock(ADMIN, "meanwhile")
+    assert len(kept.records()) == records
+    got = {login: kept.users.unlock(ADMIN, login) for login in ("before", "meanwhile", "waits", "expired")}
+    assert {login: view.state for login, view in got.items()} == {
+        "before": "locked",
+        "meanwhile": "locked",
+        "waits": "locked",
+        "expired": "expired",
+    }
+    assert got["waits"].starts == (today + timedelta(days=5)).isoformat()
+    assert all(not view.drift and kept.accounts.is_locked(login) for login, view in got.items())
+    assert kept.users.unlock(ADMIN, "before").state == "active"
+    assert su("before", PASSWORD)
 
 
 def test_an_unlock_forgets_the_archive_of_a_removal_that_was_given_up(kept: Bench) -> None:

@@ -251,7 +251,7 @@ def test_account_files_that_stay_locked_do_not_hold_the_others(dated: Bench) -> 
     assert "unlocked by hand" in " ".join(dated.users.show("ashu").drift)
     dated.tools.before = lambda _argv: None
     assert dated.users.enforce_dates(CLOCK) == {}, "not tried again at once"
-    dated.users._states._paused = dict.fromkeys(dated.users._states._paused, 0.0)
+    dated.users._dates._paused = dict.fromkeys(dated.users._dates._paused, 0.0)
     assert dated.users.enforce_dates(CLOCK) == {"expired": ["ashu", "rohit"]}
     assert dated.accounts.is_locked("ashu")
     assert not dated.users.show("rohit").drift

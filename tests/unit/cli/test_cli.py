@@ -243,6 +243,7 @@ def test_a_removal_says_where_the_home_is(api, run):
     ("view", "words"),
     [
         ({"state": "active"}, "ashu is active\n"),
+        ({"state": "locked"}, "locked as before: unlock it once more to open it\n"),
         ({"state": "active", "expires": "2026-12-01"}, "ashu is active, until 2026-12-01\n"),
         ({"state": "expired", "expires": "2026-11-01"}, "`hostadmin user set ashu --expires DATE` opens it\n"),
     ],
