@@ -1,6 +1,7 @@
 """The steps of a roster's plan, forwards and backwards. Whoever calls them holds the lock on plans."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from hostadmin.store.database import Tx
 from hostadmin.store.plans import Plan, Step
 from hostadmin.users.changing import Changing
 from hostadmin.users.context import RULE, Context
-from hostadmin.users.making import Making, Wish, put_numbers
+from hostadmin.users.making import Making, Orders, Wish, put_numbers
 from hostadmin.users.planning import ADOPT, CHANGE, COHORT, CREATE, LEAVE, UNLOCK
 from hostadmin.users.renewal import draw
 from hostadmin.users.service import Users
@@ -30,6 +31,7 @@ CHUNK: Final = 50  # accounts that are made at a time; so many are taken back af
 ROUNDS: Final = 5  # in which a number that somebody else has taken meanwhile is replaced
 UID_TAKEN: Final = 4  # useradd(8)
 VERIFICATION: Final = "account-verification"  # the gid was taken, so useradd chose another
+NOT_BEGUN: Final = "not-begun"
 Reported = Mapping[str, HostadminError]
 
 
@@ -70,17 +72,22 @@ class Applying:
     # -- forwards ---------------------------------------------------------------------------
 
     def create(self, actor: Actor, plan: Plan, steps: Sequence[Step]) -> Reported:
-        """Make the accounts of steps, some at a time; return login → error of those that could not be made.
+        """Make the accounts of steps, in their order; return login → error of those that could not be made.
 
-        Nothing more is begun once nothing of a whole chunk could be made.
+        Who lost the race for a number against another program is made again with a new one. Nothing more is begun once
+        nothing of a whole chunk could be made.
         """
         errors: dict[str, HostadminError] = {}
-        for start in range(0, len(steps), CHUNK):
-            chunk = steps[start : start + CHUNK]
-            failed = self._create_chunk(actor, plan, chunk)
-            errors |= failed
-            if len(failed) == len(chunk):
-                break
+        left: Sequence[Step] = steps
+        with self._context.numbers:
+            for _ in range(ROUNDS):
+                errors = {login: error for login, error in errors.items() if not _lost_a_race(error)} | self._create(actor, plan, left)
+                left = [step for step in left if _lost_a_race(errors.get(step.ref))]
+                if not left:
+                    break
+        for step in steps:
+            if step.ref in errors and errors[step.ref].key != NOT_BEGUN:
+                self._mark(plan, step, "failed", errors[step.ref].message)
         return errors
 
     def forward(self, actor: Actor, plan: Plan, step: Step) -> HostadminError | None:
@@ -106,28 +113,30 @@ class Applying:
     def _mark(self, plan: Plan, step: Step, status: str, message: str = "") -> None:
         self._context.database.write(lambda tx: plans.set_step(tx, plan.id, step.ref, status, message, action=step.action))
 
-    def _create_chunk(self, actor: Actor, plan: Plan, steps: Sequence[Step]) -> Reported:
-        """Make some accounts; who lost the race for a number against another program gets a new one."""
-        cohort = self._cohort_of(plan)
-        left, failed = list(steps), {}
-        with self._context.numbers:
-            for _ in range(ROUNDS):
-                wishes = self._wishes(plan, left, cohort)
-                begin, end = partial(self._mark_created, plan, "begun"), partial(self._mark_created, plan, "done")
-                failed = dict(self._making.make(actor, wishes, begin=begin, end=end, plan=plan.id))
-                left = [step for step in left if _lost_a_race(failed.get(step.ref))]
-                if not left:
+    def _create(self, actor: Actor, plan: Plan, steps: Sequence[Step]) -> dict[str, HostadminError]:
+        """Make accounts chunk by chunk: while passwords and records of one are seen to, useradd runs for the next."""
+        supply, cohort = Supply(self._context), self._cohort_of(plan)
+        orders = Orders(partial(self._mark_created, plan, "begun"), partial(self._mark_created, plan, "done"), plan.id)
+        errors: dict[str, HostadminError] = {}
+        before: Future[Reported] | None = None
+        with ThreadPoolExecutor(1, "finish") as second:
+            for start in range(0, len(steps), CHUNK):
+                works = self._making.begin(actor, self._wishes(plan, steps[start : start + CHUNK], cohort, supply), orders)
+                errors |= before.result() if before is not None else {}
+                before = second.submit(self._making.finish, works, orders)
+                if all(work.error is not None for work in works):
+                    errors |= {
+                        step.ref: Failed("Not begun: nothing could be made before it.", key=NOT_BEGUN) for step in steps[start + CHUNK :]
+                    }
                     break
-        for step in steps:
-            if step.ref in failed:
-                self._mark(plan, step, "failed", failed[step.ref].message)
-        return failed
+            errors |= before.result() if before is not None else {}
+        return errors
 
     @staticmethod
     def _mark_created(plan: Plan, status: str, tx: Tx, login: str) -> None:
         plans.set_step(tx, plan.id, login, status, action=CREATE)
 
-    def _wishes(self, plan: Plan, steps: Sequence[Step], cohort: cohorts.Cohort) -> Sequence[Wish]:
+    def _wishes(self, plan: Plan, steps: Sequence[Step], cohort: cohorts.Cohort, supply: Supply) -> Sequence[Wish]:
         """Return what is to be made; new passwords wait to be printed before anything of them is set.
 
         Raises:
@@ -137,7 +146,6 @@ class Applying:
         given = self._hashes(plan, [step.ref for step in steps if step.facts["wish"]["hash"]])
         passwords, hashes = draw([step.ref for step in steps if step.ref not in given])
         self._sheets.add(cohort.id, passwords, hashes)
-        supply = Supply(self._context)
         return [self._wish(step, cohort, supply, given.get(step.ref), hashes.get(step.ref)) for step in steps]
 
     def _wish(self, step: Step, cohort: cohorts.Cohort, supply: Supply, given: str | None, generated: str | None) -> Wish:

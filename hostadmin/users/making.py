@@ -6,7 +6,7 @@ transaction. After a kill the recovery takes back every account without an outco
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +18,7 @@ from hostadmin.audit.journal import Entry, Intent, Target
 from hostadmin.core.errors import Failed, HostadminError
 from hostadmin.core.values import Actor, UserState
 from hostadmin.host import homes, keyfiles
-from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE, NewAccount
+from hostadmin.host.accounts import LOCKED, NewAccount
 from hostadmin.host.programs import ProgramFailed
 from hostadmin.store import numbers, quotas, users
 from hostadmin.store.database import Tx
@@ -60,9 +60,18 @@ class Wish:
     stale: users.User | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What else is to be recorded: rows with the intent and with the outcome of each, ``(tx, login)``, and the plan's id."""
+
+    begin: Rows | None = None
+    end: Rows | None = None
+    plan: str | None = None
+
+
 @dataclass(slots=True)
-class _Work:
-    """One wish under way."""
+class Work:
+    """One wish under way. ``error``: why it cannot be; ``begun``: whether there may be something to take back."""
 
     wish: Wish
     account: NewAccount
@@ -87,33 +96,35 @@ class Making:
         self._accounts = context.accounts
         self._places = context.places
 
-    def make(
-        self, actor: Actor, wishes: Sequence[Wish], *, begin: Rows | None = None, end: Rows | None = None, plan: str | None = None
-    ) -> Mapping[str, HostadminError]:
-        """Make accounts; return login → error of those that could not be made, of which nothing is left.
+    def make(self, actor: Actor, wishes: Sequence[Wish], *, orders: Orders = Orders()) -> Mapping[str, HostadminError]:
+        """Make accounts; return login → error of those that could not be made, of which nothing is left."""
+        return self.finish(self.begin(actor, wishes, orders), orders)
 
-        Args:
-            actor: who asks.
-            wishes: what to make.
-            begin: rows that are written with the intent: ``(tx, login)``.
-            end: rows that are written with the outcome of an account that was made.
-            plan: the id of the plan that asks for it, for the audit.
-
-        """
-        works = [self._prepare(wish, plan) for wish in wishes]
-        self._intend(actor, works, begin)
+    def begin(self, actor: Actor, wishes: Sequence[Wish], orders: Orders) -> Sequence[Work]:
+        """Record the intents and run useradd, in the order of the wishes; ``finish`` must follow, whatever came of it."""
+        works = [self._prepare(wish, orders.plan) for wish in wishes]
+        self._intend(actor, works, orders.begin)
         if any(work.wish.docker for work in works):
             self._attempt(works, lambda _work: self._accounts.ensure_group(self._places.group))
-        with ThreadPoolExecutor(TOOLS_AT_ONCE, "accounts") as lanes:
-            list(lanes.map(partial(self._try, partial(self._create, threading.Event())), works))
-            self._set_passwords(works)
-            self._force_changes(works)
-            list(lanes.map(partial(self._try, self._write_keys), works))
+        stop = threading.Event()
+        for work in works:
+            self._try(partial(self._create, stop), work)
+        return works
+
+    def finish(self, works: Sequence[Work], orders: Orders) -> Mapping[str, HostadminError]:
+        """Do what comes after useradd, read everything back, record it, take back what failed; return login → error.
+
+        May run beside the ``begin`` of the next ones: the tools wait for each other.
+        """
+        self._set_passwords(works)
+        self._force_changes(works)
+        for work in works:
+            self._try(self._write_keys, work)
         self._verify(works)
-        self._conclude(works, end)
+        self._conclude(works, orders.end)
         return {work.wish.login: work.error for work in works if work.error is not None}
 
-    def _prepare(self, wish: Wish, plan: str | None) -> _Work:
+    def _prepare(self, wish: Wish, plan: str | None) -> Work:
         given = wish.given
         groups = tuple(sorted({*wish.groups, *([self._places.group] if wish.docker else [])}))
         subids = (given.subid_first, given.subid_count) if self._places.ranges.subordinate_ids and given.subid_count else None
@@ -132,9 +143,9 @@ class Making:
             "steps": steps,
             **({"plan": plan} if plan else {}),
         }
-        return _Work(wish, account, detail)
+        return Work(wish, account, detail)
 
-    def _intend(self, actor: Actor, works: Sequence[_Work], begin: Rows | None) -> None:
+    def _intend(self, actor: Actor, works: Sequence[Work], begin: Rows | None) -> None:
         """Make all intents durable, one transaction for as many as wait; without one nothing is done for that account."""
         for work in works:
             returning = work.wish.returning.id if work.wish.returning else None
@@ -144,10 +155,10 @@ class Making:
         for work in works:
             self._try(_await_intent, work)
 
-    def _submit_intent(self, entry: Entry, also: Callable[[Tx], object] | None, work: _Work) -> None:
+    def _submit_intent(self, entry: Entry, also: Callable[[Tx], object] | None, work: Work) -> None:
         work.recording = self._context.journal.submit_intent(entry, also=also)
 
-    def _try(self, act: Callable[[_Work], None], work: _Work) -> None:
+    def _try(self, act: Callable[[Work], None], work: Work) -> None:
         """Do something for one account unless it has failed already."""
         if work.error is not None:
             return
@@ -158,7 +169,7 @@ class Making:
         except Exception as error:  # whatever it was, the intent gets its outcome
             work.error = Failed(f"The host could not do it: {error}.", key="host")
 
-    def _attempt(self, works: Sequence[_Work], act: Callable[[_Work], None]) -> None:
+    def _attempt(self, works: Sequence[Work], act: Callable[[Work], None]) -> None:
         """Do one thing for all of them: it fails for all, or for none."""
         going = [work for work in works if work.error is None]
         if going:
@@ -166,7 +177,7 @@ class Making:
             for work in going[1:]:
                 work.error = going[0].error
 
-    def _create(self, stop: threading.Event, work: _Work) -> None:
+    def _create(self, stop: threading.Event, work: Work) -> None:
         """Run useradd; what it has not begun is not taken back: by then the login may be somebody else's."""
         if stop.is_set():
             raise Failed("Not begun: the account files could not be locked.", key=LOCKED)
@@ -178,25 +189,25 @@ class Making:
                 stop.set()
             raise
 
-    def _set_passwords(self, works: Sequence[_Work]) -> None:
+    def _set_passwords(self, works: Sequence[Work]) -> None:
         """Set all passwords by one call, which sets all or none."""
         wanted = [work for work in works if work.error is None and work.wish.hashed]
         if wanted:
             hashes = {work.wish.login: work.wish.hashed or "" for work in wanted}
             self._attempt(wanted, lambda _work: self._accounts.set_hashes(hashes))
 
-    def _force_changes(self, works: Sequence[_Work]) -> None:
+    def _force_changes(self, works: Sequence[Work]) -> None:
         """Ask for new passwords, after the passwords: one that is set later would cancel it (``accounts.md`` 9.2)."""
         wanted = [work for work in works if work.error is None and work.wish.force]
         if wanted:
             logins = [work.wish.login for work in wanted]
             self._attempt(wanted, lambda _work: self._accounts.force_changes(logins))
 
-    def _write_keys(self, work: _Work) -> None:
+    def _write_keys(self, work: Work) -> None:
         if work.wish.keys:
             keyfiles.write(work.wish.home, work.wish.given.uid, work.wish.given.gid, add=work.wish.keys)
 
-    def _verify(self, works: Sequence[_Work]) -> None:
+    def _verify(self, works: Sequence[Work]) -> None:
         """Read everything back, all files once; then lock those whose first day is still to come."""
         files = self._accounts.read()
         for work in works:
@@ -207,7 +218,7 @@ class Making:
             elif work.wish.closed:
                 self._try(lambda work: self._accounts.lock(work.wish.login), work)
 
-    def _conclude(self, works: Sequence[_Work], end: Rows | None) -> None:
+    def _conclude(self, works: Sequence[Work], end: Rows | None) -> None:
         """Record everything; take back what failed, and what could not be recorded: the next start closes its intent."""
         made = [work for work in works if work.error is None]
         for work in works:
@@ -220,11 +231,11 @@ class Making:
             if work.error is not None:
                 self._undo(work)
 
-    def _submit_outcome(self, end: Rows | None, work: _Work) -> None:
+    def _submit_outcome(self, end: Rows | None, work: Work) -> None:
         also = partial(self._rows, work.wish, end)
         work.recorded = self._context.journal.submit_outcome(_intent(work), "ok", also=also, detail=work.detail)
 
-    def _take_back(self, work: _Work) -> None:
+    def _take_back(self, work: Work) -> None:
         if work.intent is None:
             return
         left = self._undo(work) if work.begun else ""
@@ -236,7 +247,7 @@ class Making:
         if left:
             work.error = Failed(f"{message} Undoing it failed too: {left} Look at `hostadmin doctor`.", key="half-done")
 
-    def _undo(self, work: _Work) -> str:
+    def _undo(self, work: Work) -> str:
         """Take an account back; return what is left of it."""
         try:
             undo_add(self._accounts, work.wish.login, work.detail)
@@ -281,17 +292,17 @@ def put_numbers(tx: Tx, user_id: str, given: Given) -> None:
         quotas.put_port_block(tx, user_id, given.ports)
 
 
-def _intent(work: _Work) -> Intent:
+def _intent(work: Work) -> Intent:
     assert work.intent is not None  # noqa: S101  # only what has one is made
     return work.intent
 
 
-def _await_intent(work: _Work) -> None:
+def _await_intent(work: Work) -> None:
     assert work.recording is not None  # noqa: S101  # submitted before
     work.intent = work.recording.result(RECORD_SECONDS)
 
 
-def _await_outcome(work: _Work) -> None:
+def _await_outcome(work: Work) -> None:
     assert work.recorded is not None  # noqa: S101  # submitted before
     work.recorded.result(RECORD_SECONDS)
 
