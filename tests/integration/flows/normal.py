@@ -12,6 +12,8 @@ _PLAIN: Final = tuple(
         (r"/mnt/(docker|bare)/data", "<data>"),
         (r"/run/(docker|bare)/netns", "<netns>"),
         (r"Docker daemon +[\d.]+ ?k?B", "Docker daemon <size>"),
+        # the CLI says it when the goroutine that waits is faster than the end of the one that starts
+        (r'(?m)^time="[^"]*" level=error msg="error waiting for container: context canceled"\n', ""),
         (r"(/ # )+", "/ # "),  # a shell draws its prompt again when the terminal's size comes
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d\d:?\d\d| ?Z)?( [A-Z]{3})?", "<time>"),
         (r"\b1[0-9]{9}(\.[0-9]{9}|[0-9]{9})?\b", "<stamp>"),
