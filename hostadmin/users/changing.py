@@ -11,7 +11,7 @@ from hostadmin.core.values import Actor, UserState
 from hostadmin.host import keyfiles
 from hostadmin.store import users
 from hostadmin.users.context import RULE, Context, target_of
-from hostadmin.users.steps import fingerprint
+from hostadmin.users.steps import fingerprint, prints_of
 
 
 class Accounts(Protocol):
@@ -74,8 +74,10 @@ class Changing:
         with self._context.of(login):
             self._table[attribute](actor, login, value)
 
-    def set_hash(self, actor: Actor, login: str, hashed: str, *, roster: bool) -> None:
+    def set_hash(self, actor: Actor, login: str, hashed: str, *, roster: bool, changed_day: int | None = None) -> None:
         """Set a password by its hash; ``roster``: the hash is the one that a roster gives.
+
+        ``changed_day``: of shadow, where the password is one that was there before; ``None``: today.
 
         Raises:
             Failed: the host could not do it.
@@ -86,11 +88,13 @@ class Changing:
             entry = Entry(actor, Action.USER_PASSWD, target_of(user), RULE, {"fingerprint": fingerprint(hashed)})
             given = fingerprint(hashed) if roster else None
             locked = user.state is not UserState.ACTIVE
-            self._context.do(
-                entry,
-                lambda: self._context.accounts.set_hash(login, hashed, locked=locked),
-                lambda tx: users.change(tx, user.id, password_print=given),
-            )
+
+            def act() -> None:
+                self._context.accounts.set_hash(login, hashed, locked=locked)
+                if changed_day is not None:
+                    self._context.accounts.restore_change_day(login, changed_day)
+
+            self._context.do(entry, act, lambda tx: users.change(tx, user.id, password_print=given))
 
     def _managed(self, login: str) -> users.User:
         user = self._context.get_managed(login)
@@ -138,7 +142,8 @@ class Changing:
             for group in away:
                 self._context.accounts.remove_from_group(login, group)
 
-        entry = Entry(actor, Action.USER_SET, target_of(user), RULE, {"groups": list(wanted)})
+        detail = {"groups": list(wanted), "joined": join, "left": leave}
+        entry = Entry(actor, Action.USER_SET, target_of(user), RULE, detail)
         self._context.do(
             entry, lambda: move(join, leave), lambda tx: users.change(tx, user.id, groups=wanted), undo=lambda: move(leave, join)
         )
@@ -147,13 +152,15 @@ class Changing:
         """Write and take away keys that a roster gives; those that the person has added stay."""
         user, wanted = self._managed(login), tuple(value)
         ours = {keyfiles.key_of(line) for line in wanted}
-        surplus = [line for line in user.keys if keyfiles.key_of(line) not in ours]
-        entry = Entry(actor, Action.USER_SET, target_of(user), RULE, {"keys": [fingerprint(key) for key in sorted(ours)]})
+        present = {keyfiles.key_of(line) for line in keyfiles.read(user.home, user.uid)}
+        surplus = [line for line in user.keys if keyfiles.key_of(line) in present - ours]
+        added = [line for line in wanted if keyfiles.key_of(line) not in present]
+        detail = {"keys": prints_of(wanted), "added": prints_of(added), "taken": prints_of(surplus)}
         self._context.do(
-            entry,
-            lambda: keyfiles.write(user.home, user.uid, user.gid, add=wanted, remove=surplus),
+            Entry(actor, Action.USER_SET, target_of(user), RULE, detail),
+            lambda: keyfiles.write(user.home, user.uid, user.gid, add=added, remove=surplus),
             lambda tx: users.change(tx, user.id, keys=wanted),
-            undo=lambda: keyfiles.write(user.home, user.uid, user.gid, add=surplus, remove=[w for w in wanted if w not in user.keys]),
+            undo=lambda: keyfiles.write(user.home, user.uid, user.gid, add=surplus, remove=added),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from hostadmin.audit.actions import Action
 from hostadmin.core.errors import HostadminError
 from hostadmin.core.values import UserState
+from hostadmin.host import keyfiles, programs
 from hostadmin.store import archives, audit, users
 from hostadmin.store.database import Tx
 from hostadmin.users.access import want
@@ -61,6 +62,8 @@ class Recovery:
 
     def run(self) -> int:
         """Finish or undo everything that is open; return how many actions there were."""
+        if waited := programs.await_orphans():
+            LOG.warning("users: %d programs of an earlier run were still at work; they have ended", waited)
         with self.database.read() as tx:
             left = [r for r in audit.open_intents(tx, self.journal.proc, not_boot=self.journal.boot) if r["action"] in self._table]
         for record in left:
@@ -94,7 +97,20 @@ class Recovery:
         user = self._user(record)
         if user is not None and is_same(self.accounts, user):
             apply_ledger(self.accounts, user)
+            self._take_back(user, record["detail"])
         return NOT_DONE, None
+
+    def _take_back(self, user: users.User, detail: dict[str, Any]) -> None:
+        """Take back memberships and keys that were being changed: nobody would know of them afterwards."""
+        for group in detail.get("joined", ()):
+            self.accounts.remove_from_group(user.login, group)
+        for group in detail.get("left", ()):
+            self.accounts.add_to_group(user.login, group)
+        added, taken = detail.get("added", ()), detail.get("taken", ())
+        if added or taken:
+            surplus = [line for line in keyfiles.read(user.home, user.uid) if fingerprint(keyfiles.key_of(line)) in added]
+            missing = [line for line in user.keys if fingerprint(keyfiles.key_of(line)) in taken]
+            keyfiles.write(user.home, user.uid, user.gid, add=missing, remove=surplus)
 
     def _close(self, record: dict[str, Any]) -> Verdict:
         """Finish a lock, an expiry, a leave; containers are seen to by ``Dates.enforce_dates`` once the engine answers."""

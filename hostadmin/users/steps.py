@@ -1,13 +1,14 @@
 """The steps that account actions are made of, shared by the service and by the recovery after a kill."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hostadmin.core.errors import Failed
 from hostadmin.core.values import UserState
 from hostadmin.host import homes, sessions
 from hostadmin.host.accounts import Accounts
+from hostadmin.host.keyfiles import key_of
 from hostadmin.store.users import User
 
 
@@ -20,6 +21,11 @@ def is_same(accounts: Accounts, user: User) -> bool:
 def fingerprint(hashed: str) -> str:
     """Return what tells two password hashes apart in the audit; nobody gets from it to hash or password (96 bits of salt)."""
     return hashlib.sha256(hashed.lstrip("!").encode()).hexdigest()[:16]
+
+
+def prints_of(keys: Iterable[str]) -> Sequence[str]:
+    """Return what tells keys apart in the audit, sorted."""
+    return sorted(fingerprint(key_of(line)) for line in keys)
 
 
 def undo_add(accounts: Accounts, login: str, detail: dict[str, Any]) -> None:

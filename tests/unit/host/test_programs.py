@@ -1,5 +1,11 @@
 """The one door to other programs."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 from hostadmin.host import programs
@@ -19,7 +25,7 @@ def test_the_input_is_empty_unless_given() -> None:
 def test_the_environment_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED", SECRET)
     names = {line.split("=")[0] for line in programs.run(["env"]).stdout.splitlines()}
-    assert names <= {"PATH", "LC_ALL", "HOME", "PWD", "SHLVL", "_"}
+    assert names <= {"PATH", "LC_ALL", "HOME", "PWD", "SHLVL", "_", programs.OWNER}
 
 
 def test_an_argument_is_never_a_shell_word() -> None:
@@ -48,3 +54,61 @@ def test_too_slow() -> None:
     with pytest.raises(ProgramFailed, match="did not end") as caught:
         programs.run(["sleep", "30"], stdin=SECRET, timeout=0.1)
     assert SECRET not in str(caught.value)
+
+
+def starter(program: str) -> subprocess.Popen[bytes]:
+    """Start a process that runs a program, as a run of the service does."""
+    code = f"from hostadmin.host import programs; programs.run(['sh', '-c', {program!r}])"
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process, once there are any."""
+    for _ in range(500):
+        found = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()
+        if found:
+            return [int(n) for n in found]
+        time.sleep(0.02)
+    raise AssertionError("no child")
+
+
+def test_a_program_of_a_living_run_is_no_orphan() -> None:
+    process = starter("exec sleep 60")
+    child = children_of(process.pid)[0]
+    assert child not in programs.orphans()
+    process.kill()
+    process.wait()
+    os.kill(child, signal.SIGKILL)
+
+
+def test_what_a_dead_run_has_left_is_killed() -> None:
+    process = starter("exec sleep 60")
+    child = children_of(process.pid)[0]
+    process.kill()
+    process.wait()
+    assert child in programs.orphans()
+    assert programs.await_orphans() >= 1
+    assert child not in programs.orphans()
+    assert programs.await_orphans() == 0
+
+
+def test_what_writes_the_account_files_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "PATIENT", ("sleep",))
+    process = starter("exec sleep 1")
+    children_of(process.pid)
+    process.kill()
+    process.wait()
+    started = time.monotonic()
+    assert programs.await_orphans() == 1
+    assert 0.2 < time.monotonic() - started < 5
+
+
+def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "PATIENT", ("sleep",))
+    process = starter("exec sleep 60")
+    children_of(process.pid)
+    process.kill()
+    process.wait()
+    started = time.monotonic()
+    assert programs.await_orphans(0.2) == 1
+    assert 0.2 <= time.monotonic() - started < 5
