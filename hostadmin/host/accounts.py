@@ -23,6 +23,7 @@ EPOCH: Final = date(1970, 1, 1)
 EXPIRED_DAY: Final = 1  # shadow(5) calls 0 ambiguous
 LOCK_CODES: Final = (1, 10)
 LOCKED: Final = "accounts-locked"
+NO_ROOM: Final = ("No space left on device", "Disk quota exceeded", "Read-only file system")
 LOCK_WAIT_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = (0.05, 1.0)
 CHECK_PAUSES: Final = (0.1, 0.3, 1.0)
@@ -82,6 +83,11 @@ def find_uid(uid: int) -> HostAccount | None:
     except (KeyError, OverflowError):
         return None
     return HostAccount(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_gecos, entry.pw_dir, entry.pw_shell)
+
+
+def last_day(expiry: int | None) -> date | None:
+    """Return the last day of access for a day number of shadow; ``None``: there is no end."""
+    return None if expiry is None else EPOCH + timedelta(days=expiry - 1)
 
 
 def expiry_day(last_day: date | None) -> int | None:
@@ -234,13 +240,25 @@ class Accounts(AccountFiles):
                 shadow = self.shadow(login)
                 _expect(shadow is not None and shadow.changed_day == 0, f"{login} is not asked for a new password after chage.")
 
+    def restore_change_day(self, login: str, day: int) -> None:
+        """Set the day on which an account's password was changed last (days since 1970-01-01; 0: it must be changed)."""
+        shadow = self.shadow(login)
+        if shadow is None or shadow.changed_day != day:
+            self._tool(["chage", "--lastday", str(day), "--", login])
+            shadow = self.shadow(login)
+            _expect(shadow is not None and shadow.changed_day == day, f"The day of the last password change of {login} has not changed.")
+
     def set_comment(self, login: str, name: str) -> None:
-        """Set an account's comment."""
-        if (found := self.find_local(login)) is not None and found.comment == comment_of(name):
+        """Set an account's comment to a person's name."""
+        self.restore_comment(login, comment_of(name))
+
+    def restore_comment(self, login: str, comment: str) -> None:
+        """Set an account's comment, sub-fields and all."""
+        if (found := self.find_local(login)) is not None and found.comment == comment:
             return
-        self._tool(["usermod", "--comment", comment_of(name), "--", login])
+        self._tool(["usermod", "--comment", comment, "--", login])
         found = self.find_local(login)
-        _expect(found is not None and found.comment == comment_of(name), f"The comment of {login} has not changed.")
+        _expect(found is not None and found.comment == comment, f"The comment of {login} has not changed.")
 
     def expires(self, login: str, last_day: date | None) -> bool:
         """Tell whether shadow has that last day of access."""
@@ -305,7 +323,7 @@ class Accounts(AccountFiles):
                 with _TOOLS:
                     self._run(argv, stdin=stdin)
             except ProgramFailed as error:
-                if error.code not in LOCK_CODES or "lock" not in error.stderr:
+                if not _is_locked_out(error):
                     raise
                 if time.monotonic() > deadline:
                     raise FilesLocked(argv[0], error, self.etc) from error
@@ -313,6 +331,11 @@ class Accounts(AccountFiles):
                 return
             time.sleep(pause)
             pause = min(pause * 2, longest)
+
+
+def _is_locked_out(error: ProgramFailed) -> bool:
+    """Tell whether a tool failed because somebody else holds the files; it says so of a full disk too, where its lock does not fit."""
+    return error.code in LOCK_CODES and "lock" in error.stderr and not any(word in error.stderr for word in NO_ROOM)
 
 
 def _subordinate_arguments(subids: tuple[int, int] | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from hostadmin.core.errors import Failed
 FOLDER: Final = ".ssh"
 NAME: Final = "authorized_keys"
 LIMIT: Final = 1 << 20
+OTHERS_WRITE: Final = 0o022  # sshd(8), StrictModes
 DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -48,8 +49,13 @@ def write(home: str, uid: int, gid: int, *, add: Iterable[str] = (), remove: Ite
             kept = [line for line in before if key_of(line) not in gone]
             present = {key_of(line) for line in kept}
             after = [*kept, *(line for line in add if key_of(line) not in present)]
-            if after != before:
+            if after and after != before:
                 _replace(folder, after, uid, gid)
+            elif not after and before:
+                os.unlink(NAME, dir_fd=folder)
+        if not after:
+            with suppress(OSError):  # there is more in it
+                os.rmdir(os.path.join(home, FOLDER))
     except OSError as error:
         raise Failed(f"The keys in {home}/{FOLDER}/{NAME} could not be written: {error.strerror}.", key="keys") from error
 
@@ -99,13 +105,16 @@ def _lines(folder: int, uid: int) -> list[str]:
 
 
 def _replace(folder: int, lines: Sequence[str], uid: int, gid: int) -> None:
-    temporary = f".{NAME}.{secrets.token_hex(8)}"
+    temporary, mode = f".{NAME}.{secrets.token_hex(8)}", 0o600
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(os.stat(NAME, dir_fd=folder, follow_symlinks=False).st_mode) & ~OTHERS_WRITE
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
             file.flush()
             os.fchown(fd, uid, gid)
+            os.fchmod(fd, mode)
             os.fsync(fd)
         os.rename(temporary, NAME, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:

@@ -52,6 +52,7 @@ class Actual:
             "expiry day": shadow.expires_day if shadow else None,
             "change day": shadow.changed_day if shadow else None,
             "groups": sorted(self.groups),
+            "group of that name": self.named_group,
             "home": self.home,
             "keys": sorted(fingerprint(key) for key in self.keys),
             "subordinate ids": [list(entry) for entry in self.subordinate],

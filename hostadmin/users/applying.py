@@ -13,16 +13,18 @@ from hostadmin.core.errors import Failed, HostadminError
 from hostadmin.core.values import Actor, CohortState, UserState
 from hostadmin.host.programs import ProgramFailed
 from hostadmin.host.vault import Secrets
-from hostadmin.store import cohorts, plans, users
+from hostadmin.store import cohorts, facts, plans, users
 from hostadmin.store.database import Tx
 from hostadmin.store.plans import Plan, Step
 from hostadmin.users.changing import Changing
 from hostadmin.users.context import RULE, Context
 from hostadmin.users.making import Making, Orders, Wish, put_numbers
 from hostadmin.users.planning import ADOPT, CHANGE, COHORT, CREATE, LEAVE, UNLOCK
+from hostadmin.users.removing import ADOPTED_FACT, as_found
 from hostadmin.users.renewal import draw
 from hostadmin.users.service import Users
 from hostadmin.users.sheets import Sheets
+from hostadmin.users.steps import fingerprint
 from hostadmin.users.supply import Supply
 
 HASHES: Final = "roster-hashes"
@@ -241,9 +243,11 @@ class Applying:
                     user = users.observe(tx, login=step.ref, uid=account.uid, gid=account.gid, profile=profile.name)
                     values = {"managed": True, "adopted": True, "home": account.home, "cohort_id": cohort.id, "profile": profile.name}
                     user = users.change(tx, user.id, name=account.comment.split(",")[0], **values)
+                    facts.put(tx, f"{ADOPTED_FACT}{user.id}", before)
                     if supply.is_new(user.id):
                         put_numbers(tx, user.id, supply.complete(user, profile))
 
+                before = as_found(self._context.accounts, account)
                 detail = {"uid": account.uid, "home": account.home, "plan": plan.id}
                 intent = self._context.journal.intent(Entry(actor, Action.USER_ADOPT, Target("user", None, step.ref), RULE, detail))
                 self._context.journal.outcome(intent, "ok", also=rows)
@@ -268,7 +272,7 @@ class Applying:
         before = self._context.accounts.shadow(login)
         if before is not None and before.has_password:
             kept = self._vault.get(OLD_HASHES, plan.id) or {}
-            self._vault.put(OLD_HASHES, plan.id, {login: before.hashed.lstrip("!")} | kept)
+            self._vault.put(OLD_HASHES, plan.id, {login: [before.hashed.lstrip("!"), before.changed_day]} | kept)
         self._changing.set_hash(actor, login, hashed, roster=True)
 
     # -- backwards --------------------------------------------------------------------------
@@ -283,7 +287,7 @@ class Applying:
         for change in reversed(step.facts["changes"]):
             attribute = change["attribute"]
             if attribute == "password":
-                self._restore_hash(actor, plan, step.ref)
+                self._restore_hash(actor, plan, step)
             else:
                 self._changing.change(actor, step.ref, attribute, self._old_value(step, attribute, change["old"]))
 
@@ -294,14 +298,16 @@ class Applying:
             return found.id if found else None
         return step.facts["old keys"] if attribute == "keys" else shown
 
-    def _restore_hash(self, actor: Actor, plan: Plan, login: str) -> None:
+    def _restore_hash(self, actor: Actor, plan: Plan, step: Step) -> None:
+        login = step.ref
         before = (self._vault.get(OLD_HASHES, plan.id) or {}).get(login)
         if before is None:
             raise Failed(
                 f"The password that {login} had before is kept in memory only and is gone: set one with `hostadmin user passwd {login}`.",
                 key="roster-hashes",
             )
-        self._changing.set_hash(actor, login, before, roster=False)
+        hashed, day = before
+        self._changing.set_hash(actor, login, hashed, roster=fingerprint(hashed) == step.facts.get("old print"), changed_day=day)
 
 
 def _lost_a_race(error: HostadminError | None) -> bool:

@@ -156,6 +156,8 @@ def _stranger(roster: Roster, row: Row, actual: Actual, ground: Ground, draft: D
         _refuse(draft, row, f"its home {account.home} is not a directory of its own ({actual.home}): it is not adopted")
     elif actual.shadow is None:
         _refuse(draft, row, "it has no line in shadow: `pwconv` adds one")
+    elif row.hashed:
+        _refuse(draft, row, "an account that is adopted keeps its password: leave the password hash out of its row")
     else:
         notes = [f"takes over uid {account.uid}, home {account.home}; given back, not removed, when the cohort ends"]
         changes = [_change("managed", "no", "yes"), *_attributes(roster, row, actual, ground)]
@@ -244,6 +246,7 @@ def _step(
 ) -> Step:
     facts = {"name": row.name, "row": row.row, "changes": list(changes), "before": actual.facts(), "wish": wish, "notes": list(notes)}
     facts["old keys"] = list(actual.user.keys) if actual.user else []
+    facts["old print"] = actual.user.password_print if actual.user else None
     return Step(action, row.login, facts)
 
 

@@ -18,6 +18,8 @@ from hostadmin.core.clock import timestamp
 from hostadmin.core.errors import Conflict, Failed, HostadminError
 from hostadmin.core.values import Actor, UserState, system_actor
 from hostadmin.host import homes, keyfiles, remains, sessions
+from hostadmin.host.accountfiles import HostAccount
+from hostadmin.host.accounts import Accounts, last_day
 from hostadmin.host.archives import Archives, Stored
 from hostadmin.store import archives, facts, users
 from hostadmin.store.database import Tx
@@ -25,8 +27,9 @@ from hostadmin.store.users import User
 from hostadmin.users.context import RULE, Context, target_of
 from hostadmin.users.halting import Halting
 from hostadmin.users.states import LEAVING_FACT, claim_leaving, forget
-from hostadmin.users.steps import is_same, shut, take_away
+from hostadmin.users.steps import fingerprint, is_same, prints_of, shut, take_away
 
+ADOPTED_FACT: Final = "adopted."  # + account id → what it was when it was adopted: ``as_found``
 STEPS: Final = ("guard", "lock", "processes", "objects", "processes", "spools", "files", "archive", "account", "home")
 RemoveObjects = Callable[[Actor, str], Collection[str]]
 
@@ -225,6 +228,7 @@ class Removing:
             def rows(tx: Tx) -> None:
                 users.change(tx, user.id, **values, **dates)
                 forget(tx, user.id)
+                facts.put(tx, f"{ADOPTED_FACT}{user.id}", None)
 
             detail = {"uid": user.uid, "steps": ["guard", "objects", "groups", "keys", "account"]}
             told = dict(detail)
@@ -232,18 +236,24 @@ class Removing:
             self._context.do(entry, act, rows, claim=lambda tx: claim_leaving(tx, user), told=told)
 
     def _give_back(self, user: User) -> dict[str, Any]:
-        """Take from an account on the host what hostadmin has put there; return what could not be taken, and why."""
+        """Give an account back as it was when it was adopted; return what of ours could not be taken from it, and why."""
+        with self._context.database.read() as tx:
+            before = facts.get(tx, f"{ADOPTED_FACT}{user.id}", {})
         left: dict[str, Any] = {}
         for group in (self._context.places.group, *user.groups):
-            self._accounts.remove_from_group(user.login, group)
+            if group not in before.get("groups", ()):
+                self._accounts.remove_from_group(user.login, group)
         account = self._accounts.find(user.login)
         if user.keys and account is not None and os.path.isdir(account.home):
+            ours = [line for line in user.keys if fingerprint(keyfiles.key_of(line)) not in before.get("keys", ())]
             try:
-                keyfiles.write(account.home, user.uid, account.gid, remove=user.keys)
+                keyfiles.write(account.home, user.uid, account.gid, remove=ours)
             except Failed as error:  # the person has made something else of the file: nobody is kept for that
                 left["keys_left"] = error.message
         if self._accounts.is_locked(user.login) or (user.expires is not None and self._accounts.expires(user.login, user.expires)):
-            self._accounts.unlock(user.login, None)
+            self._accounts.unlock(user.login, last_day(before.get("expiry_day")))
+        if "comment" in before:
+            self._accounts.restore_comment(user.login, before["comment"])
         return left
 
     # -- archives ------------------------------------------------------------------------------------
@@ -266,6 +276,17 @@ class Removing:
                 continue
             gone.append(found.path)
         return {"removed": gone} if gone else {}
+
+
+def as_found(accounts: Accounts, account: HostAccount) -> dict[str, Any]:
+    """Return what is kept of an account that is adopted, so that ``release`` can give it back as it was; plain JSON."""
+    shadow = accounts.shadow(account.login)
+    return {
+        "comment": account.comment,
+        "expiry_day": shadow.expires_day if shadow else None,
+        "groups": sorted(accounts.listed_in(account.login)),
+        "keys": prints_of(keyfiles.read(account.home, account.uid)),
+    }
 
 
 @dataclass(frozen=True, slots=True)
