@@ -1,8 +1,6 @@
 """Cohorts: the users of one roster, looked at, given their cards, reset and ended together (`hostadmin cohort`)."""
 
-import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ from hostadmin.store.plans import Plan, Step
 from hostadmin.users.cards import Card, render
 from hostadmin.users.classroom import Classroom
 from hostadmin.users.context import RULE, Context
+from hostadmin.users.lanes import carry_out
 from hostadmin.users.renewal import Renewal, draw
 from hostadmin.users.service import Users
 from hostadmin.users.sheets import Sheets
@@ -39,11 +38,21 @@ class Cohorts:
         classroom: what a class holds of the host.
         resets: takes away and brings back what a class has at the engine.
         guard: what people type before docker works, for the cards; empty: nothing.
+        forget: drops what is kept in memory for the plans of a cohort that has ended.
 
     """
 
     def __init__(
-        self, context: Context, service: Users, sheets: Sheets, renewal: Renewal, classroom: Classroom, resets: Resets, *, guard: str
+        self,
+        context: Context,
+        service: Users,
+        sheets: Sheets,
+        renewal: Renewal,
+        classroom: Classroom,
+        resets: Resets,
+        *,
+        guard: str,
+        forget: Callable[[str], object],
     ) -> None:
         self._context = context
         self._service = service
@@ -52,7 +61,8 @@ class Cohorts:
         self._resets = resets
         self._renewal = renewal
         self._guard = guard
-        self._one = threading.Lock()
+        self._forget = forget
+        self._one = context.classes
 
     # -- looking ----------------------------------------------------------------------------
 
@@ -264,9 +274,8 @@ class Cohorts:
                 Entry(actor, Action.COHORT_END, Target("cohort", cohort.id, name), RULE, {"plan": plan.id, "users": len(plan.steps)})
             )
             left = [step for step in plan.steps if step.status != "done"]
-            with ThreadPoolExecutor(LANES, "end") as lanes:
-                found = lanes.map(partial(self._end_one, actor, plan, archive=archive), left)
-                errors = {step.ref: error for step, error in zip(left, found, strict=True) if error is not None}
+            found = carry_out(partial(self._end_one, actor, plan, archive=archive), left, LANES)
+            errors = {step.ref: error for step, error in zip(left, found, strict=True) if error is not None}
             if errors:
                 self._context.journal.outcome(intent, "error", detail={"plan": plan.id, "failed": len(errors)})
                 first = "; ".join(f"{login}: {error.message}" for login, error in list(errors.items())[:3])
@@ -282,6 +291,7 @@ class Cohorts:
 
             self._context.journal.outcome(intent, "ok", also=rows)
             self._sheets.drop(cohort.id)
+            self._forget(name)
             return end_view(self._get_end(plan.id))
 
     def end_at_last_day(self, actor: Actor, name: str, *, wanted: bool) -> dict[str, Any]:

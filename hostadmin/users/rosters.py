@@ -6,10 +6,8 @@ that ``undo`` takes back both.
 """
 
 import hashlib
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 from itertools import groupby
@@ -19,13 +17,14 @@ from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Target
 from hostadmin.core.errors import Conflict, Failed, HostadminError, NotFound
 from hostadmin.core.values import Actor, UserState
-from hostadmin.host.accounts import TOOLS_AT_ONCE
+from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE
 from hostadmin.host.vault import Secrets
 from hostadmin.store import cohorts, plans, users
 from hostadmin.store.plans import Plan, Step
 from hostadmin.users.actual import differences, read_actual
 from hostadmin.users.applying import HASHES, OLD_HASHES, Applying
 from hostadmin.users.context import RULE, Context
+from hostadmin.users.lanes import carry_out
 from hostadmin.users.planning import CREATE, Draft, Ground, plan_roster
 from hostadmin.users.roster import Member, Roster, RosterRefused, parse
 from hostadmin.users.rosterproblems import Problem
@@ -53,7 +52,7 @@ class Rosters:
         self._context = context
         self._vault = vault
         self._applying = Applying(context, service, vault, sheets)
-        self._one = threading.Lock()  # plans are made and carried out by one at a time
+        self._one = context.classes
 
     # -- looking ----------------------------------------------------------------------------
 
@@ -203,27 +202,44 @@ class Rosters:
             self._refuse_stale(plan)
             self._run(actor, plan, Action.ROSTER_APPLY, self._forwards(actor, plan))
             self._context.database.write(lambda tx: plans.set_applied(tx, plan.id))
-            self._vault.drop(HASHES, plan.id)
+            self._forget(plan.detail["cohort"], HASHES)  # those of its other plans too: they do not fit the host any more
             return self.show(plan.id)
 
+    def forget(self, cohort: str) -> None:
+        """Forget the password hashes that were kept for the plans of a cohort: it has ended."""
+        self._forget(cohort, HASHES, OLD_HASHES)
+
+    def _forget(self, cohort: str, *kinds: str) -> None:
+        with self._context.database.read() as tx:
+            known = plans.details_of_kind(tx, KIND)
+        for plan_id in (i for i, detail in known.items() if detail.get("cohort") == cohort):
+            for kind in kinds:
+                self._vault.drop(kind, plan_id)
+
     def _forwards(self, actor: Actor, plan: Plan) -> Iterator[tuple[str, HostadminError | None]]:
-        """Carry out what is left of a plan, in order; yield login and what went wrong."""
+        """Carry out what is left of a plan, in order; yield login and what went wrong.
+
+        Nothing more is begun once somebody else holds the account files.
+        """
         left = [step for step in plan.steps if step.status != "done"]
         for action, group in groupby(left, key=lambda step: step.action):  # one kind after the other
             steps = list(group)
             if action == CREATE:
-                errors = self._applying.create(actor, plan, steps)
-                yield from ((step.ref, errors.get(step.ref)) for step in steps)
+                found = dict(self._applying.create(actor, plan, steps))
+                yield from ((step.ref, found.get(step.ref)) for step in steps)
             else:
-                yield from self._in_lanes(self._applying.forward, actor, plan, steps)
+                ended = list(self._in_lanes(self._applying.forward, actor, plan, steps))
+                yield from ended
+                found = {login: error for login, error in ended if error is not None}
+            if any(error.key == LOCKED for error in found.values()):
+                return
 
     @staticmethod
     def _in_lanes(
         act: Callable[[Actor, Plan, Step], HostadminError | None], actor: Actor, plan: Plan, steps: Sequence[Step]
     ) -> Iterator[tuple[str, HostadminError | None]]:
         """Carry out steps of different logins side by side, as many as the account tools allow."""
-        with ThreadPoolExecutor(TOOLS_AT_ONCE, "steps") as lanes:
-            yield from zip((step.ref for step in steps), lanes.map(partial(act, actor, plan), steps), strict=True)
+        yield from zip((step.ref for step in steps), carry_out(partial(act, actor, plan), steps, TOOLS_AT_ONCE), strict=True)
 
     def undo(self, actor: Actor, plan_id: str) -> dict[str, Any]:
         """Take back all that a plan, and the cut-off ones that it continues, have done.
@@ -243,6 +259,7 @@ class Rosters:
                 self._run(actor, plan, Action.ROSTER_UNDO, self._backwards(actor, plan))
                 self._context.database.write(partial(plans.set_undone, plan_id=plan.id))
                 self._vault.drop(OLD_HASHES, plan.id)
+                self._vault.drop(HASHES, plan.id)
             return self.show(plan_id)
 
     def _backwards(self, actor: Actor, plan: Plan) -> Iterator[tuple[str, HostadminError | None]]:
@@ -259,22 +276,19 @@ class Rosters:
         """
         detail = {"plan": plan.id, "steps": len(plan.steps)}
         intent = self._context.journal.intent(Entry(actor, action, Target("cohort", None, plan.detail["cohort"]), RULE, detail))
-        errors: dict[str, HostadminError] = {}
-        count = 0
         try:
-            for login, error in steps:
-                count += 1
-                if error is not None:
-                    errors[login] = error
-        except HostadminError as error:
-            self._context.journal.outcome(intent, "error", detail={**detail, "message": error.message})
+            errors = {login: error for login, error in steps if error is not None}
+        except Exception as error:  # whatever it was, the intent gets its outcome
+            self._context.journal.outcome(intent, "error", detail={**detail, "message": getattr(error, "message", type(error).__name__)})
             raise
         told = {**detail, "failed": len(errors)}
         self._context.journal.outcome(intent, "error" if errors else "ok", detail=told)
         if errors:
             first = "; ".join(f"{login}: {error.message}" for login, error in list(errors.items())[:3])
+            left = Counter(step.status for step in self._get(plan.id).steps)["planned"]
+            others = f"{left} were not begun, the others are done" if left else "the others are done"
             raise Failed(
-                f"{len(errors)} of {count} steps failed, the others are done: {first} What is left is in "
+                f"{len(errors)} steps failed, {others}: {first} What is left is in "
                 f"`hostadmin roster plan` of the same file; `hostadmin roster apply` of it goes on, with --undo it is all taken back.",
                 key="roster-incomplete",
                 plan=view(self._get(plan.id)),
