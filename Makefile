@@ -31,6 +31,7 @@ demo: setup
 bench: setup
 	tools/packages bench
 	tests/disposable/dhost $(PYTHON) -m benchmarks.guard
+	tests/disposable/dhost $(PYTHON) -m benchmarks.users
 
 FUZZ_COUNT ?= 1000000
 FUZZ_START ?= 0

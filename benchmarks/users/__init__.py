@@ -1,0 +1,1 @@
+"""Classes by hostadmin beside the shell loops of the class day."""
