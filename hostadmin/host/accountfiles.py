@@ -1,8 +1,8 @@
 """The account files as they are now: passwd, shadow, group, gshadow. Only reads; asks afresh every time."""
 
 import pwd
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -60,7 +60,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All account files at one moment. ``counts``: file → login → how many lines; ``subordinate``: file → login → ranges."""
+    """All account files at one moment.
+
+    ``counts``: file → login → how many lines; ``subordinate``: file → login → ranges; ``listing``: login → the groups that
+    list it, in group and in gshadow.
+    """
 
     accounts: Mapping[str, HostAccount]
     shadows: Mapping[str, Shadow]
@@ -68,16 +72,16 @@ class Snapshot:
     shadow_members: Mapping[str, tuple[str, ...]] | None
     subordinate: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]]
     counts: Mapping[str, Mapping[str, int]]
+    listing: tuple[Mapping[str, Set[str]], Mapping[str, Set[str]]]
 
     def listed_in(self, login: str) -> set[str]:
         """Return the groups whose member list names a login, in group or in gshadow."""
-        listed = {g.name for g in self.groups.values() if login in g.members}
-        return listed | {name for name, members in (self.shadow_members or {}).items() if login in members}
+        return {*self.listing[0].get(login, ()), *self.listing[1].get(login, ())}
 
     def listed_everywhere(self, login: str) -> set[str]:
         """Return the groups that list a login in group *and* in gshadow (where that has the group)."""
-        shadowed = self.shadow_members or {}
-        return {g.name for g in self.groups.values() if login in g.members and login in shadowed.get(g.name, {login})}
+        shadowed, shadow_listing = self.shadow_members or {}, self.listing[1].get(login, ())
+        return {name for name in self.listing[0].get(login, ()) if name not in shadowed or name in shadow_listing}
 
 
 class AccountFiles:
@@ -160,13 +164,15 @@ class AccountFiles:
     def read(self) -> "Snapshot":
         """Return what all files say now, each read once: for looking at many accounts."""
         lines = {name: self._lines(name) for name in FILES}
+        groups, shadowed = self.groups(), self.shadow_members()
         return Snapshot(
             accounts=self.all(),
             shadows=self.shadows(),
-            groups=self.groups(),
-            shadow_members=self.shadow_members(),
+            groups=groups,
+            shadow_members=shadowed,
             subordinate={name: _ranges(lines[name]) for name in ("subuid", "subgid")},
             counts={name: Counter(fields[0] for fields in lines[name]) for name in FILES},
+            listing=(_listing({name: group.members for name, group in groups.items()}), _listing(shadowed or {})),
         )
 
     def used_numbers(self) -> set[int]:
@@ -232,6 +238,15 @@ def _groups(lines: Iterable[list[str]]) -> dict[str, Group]:
 def _day(fields: list[str], position: int) -> int | None:
     text = fields[position] if len(fields) > position else ""
     return int(text) if text.isdigit() else None
+
+
+def _listing(members: Mapping[str, Iterable[str]]) -> Mapping[str, Set[str]]:
+    """Return login → groups of group → logins."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for group, logins in members.items():
+        for login in logins:
+            found[login].add(group)
+    return dict(found)
 
 
 def _names(text: str) -> tuple[str, ...]:

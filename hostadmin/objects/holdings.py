@@ -41,7 +41,7 @@ class Holdings:
         profile = self.profiles.get_or_default(user.profile if user else self.profiles.default)
         used = self._used(user) if user else {}
         with self.database.read() as tx:
-            block = quotas.port_blocks_of_all(tx).get(user.id) if user else None
+            block = quotas.find_port_block(tx, user.id) if user else None
             given = numbers.find(tx, user.id) if user else None
         own = list(block) if block else None
         return {

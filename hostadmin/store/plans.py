@@ -1,16 +1,18 @@
 """Stored plans and their steps: what is carried out is exactly what was shown."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from hostadmin.core.clock import timestamp
 from hostadmin.core.ids import new_id
 from hostadmin.store.database import Tx
 from hostadmin.store.tables import plan_steps, plans
 
+BEGUN: Final = ("begun", "done", "failed", "undoing")
 # Written twice for every step: built once, filled by parameters.
 _SET_STEPS: Final = (
     update(plan_steps)
@@ -32,6 +34,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """A stored plan without its steps. ``counts``: action and status → how many of them."""
+
+    id: str
+    kind: str
+    created_at: str
+    applied_at: str | None
+    detail: dict[str, Any]
+    counts: Mapping[tuple[str, str], int]
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it has been carried out, or may have been: what failed may have got half-way."""
+        return any(status in BEGUN for _, status in self.counts)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A stored plan."""
 
@@ -43,9 +62,10 @@ class Plan:
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def begun(self) -> bool:
-        """Whether anything of it has been carried out, or may have been."""
-        return any(step.status in ("begun", "done") for step in self.steps)
+    def head(self) -> Head:
+        """The plan without its steps."""
+        counts = Counter((step.action, step.status) for step in self.steps)
+        return Head(self.id, self.kind, self.created_at, self.applied_at, self.detail, counts)
 
 
 def store(tx: Tx, kind: str, steps: Sequence[Step], detail: dict[str, Any] | None = None) -> Plan:
@@ -71,10 +91,15 @@ def get(tx: Tx, plan_id: str) -> Plan | None:
     return Plan(row.id, row.kind, row.created_at, row.applied_at, found, row.detail)
 
 
-def of_kind(tx: Tx, kind: str, *, limit: int = 100) -> Sequence[Plan]:
-    """Return the newest plans of a kind, newest first."""
-    ids = tx.execute(select(plans.c.id).where(plans.c.kind == kind).order_by(plans.c.id.desc()).limit(limit)).scalars().all()
-    return [plan for plan_id in ids if (plan := get(tx, plan_id)) is not None]
+def heads(tx: Tx, kind: str, *, limit: int = 100) -> Sequence[Head]:
+    """Return the newest plans of a kind without their steps, newest first."""
+    rows = tx.execute(select(plans).where(plans.c.kind == kind).order_by(plans.c.id.desc()).limit(limit)).all()
+    counted = (plan_steps.c.plan_id, plan_steps.c.action, plan_steps.c.status)
+    query = select(*counted, func.count().label("steps")).where(plan_steps.c.plan_id.in_([row.id for row in rows])).group_by(*counted)
+    counts: dict[str, dict[tuple[str, str], int]] = {}
+    for row in tx.execute(query):
+        counts.setdefault(row.plan_id, {})[row.action, row.status] = row.steps
+    return [Head(row.id, row.kind, row.created_at, row.applied_at, row.detail, counts.get(row.id, {})) for row in rows]
 
 
 def details_of_kind(tx: Tx, kind: str) -> dict[str, dict[str, Any]]:
@@ -84,7 +109,7 @@ def details_of_kind(tx: Tx, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def set_step(tx: Tx, plan_id: str, ref: str, status: str, message: str = "", *, action: str | None = None) -> None:
-    """Record how far a step has got: begun, done, skipped, failed, undone. ``action``: which, where a ref has several."""
+    """Record how far a step has got: begun, done, skipped, failed, undoing, undone. ``action``: which, where a ref has several."""
     of = {"of_plan": plan_id, "of_ref": ref, "new_status": status, "new_message": message}
     if action is None:
         tx.execute(_SET_STEPS, of)

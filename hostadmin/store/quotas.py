@@ -43,6 +43,12 @@ def port_blocks_of_all(tx: Tx, *, removed: bool = False) -> dict[str, tuple[int,
     return {row.user_id: (row.first, row.last) for row in tx.execute(query)}
 
 
+def find_port_block(tx: Tx, user_id: str) -> tuple[int, int] | None:
+    """Return the first and last port of an account's block, if it has one."""
+    row = tx.execute(select(port_blocks.c.first, port_blocks.c.last).where(port_blocks.c.user_id == user_id)).first()
+    return (row.first, row.last) if row else None
+
+
 def put_port_block(tx: Tx, user_id: str, block: tuple[int, int] | None) -> None:
     """Give an account a block of ports instead of the one it had; ``None``: take it away."""
     tx.execute(delete(port_blocks).where(port_blocks.c.user_id == user_id))

@@ -20,12 +20,12 @@ from hostadmin.core.values import Actor, UserState
 from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE
 from hostadmin.host.vault import Secrets
 from hostadmin.store import cohorts, plans, users
-from hostadmin.store.plans import Plan, Step
+from hostadmin.store.plans import Head, Plan, Step
 from hostadmin.users.actual import differences, read_actual
 from hostadmin.users.applying import HASHES, OLD_HASHES, Applying
 from hostadmin.users.context import RULE, Context
 from hostadmin.users.lanes import carry_out
-from hostadmin.users.planning import CREATE, Draft, Ground, plan_roster
+from hostadmin.users.planning import ACTIONS, COHORT, CREATE, Draft, Ground, plan_roster
 from hostadmin.users.roster import Member, Roster, RosterRefused, parse
 from hostadmin.users.rosterproblems import Problem
 from hostadmin.users.service import Users
@@ -59,7 +59,7 @@ class Rosters:
     def list(self) -> Sequence[dict[str, Any]]:
         """Return the newest plans without their steps."""
         with self._context.database.read() as tx:
-            return [{k: v for k, v in view(plan).items() if k != "steps"} for plan in plans.of_kind(tx, KIND)]
+            return [head_view(head) for head in plans.heads(tx, KIND)]
 
     def show(self, plan_id: str) -> dict[str, Any]:
         """Return a plan with its steps and how far each has got.
@@ -121,7 +121,7 @@ class Rosters:
         draft.problems += [Problem(None, None, None, None, f"{line}; correct that first") for line in damage if _is_fatal(line)]
         if draft.problems:
             raise RosterRefused(filename, draft.problems)
-        return self._store(roster, filename, data, draft, ground, warnings=[line for line in damage if not _is_fatal(line)])
+        return self._store(roster, filename, data, draft, warnings=[line for line in damage if not _is_fatal(line)])
 
     def _ground(self, roster: Roster, today: date, *, adopt: bool) -> Ground:
         with self._context.database.read() as tx:
@@ -129,14 +129,14 @@ class Rosters:
             names = {c.id: c.name for c in cohorts.all_cohorts(tx)}
             cohort = cohorts.find_name(tx, roster.cohort.name)
         members = [u for u in everybody if cohort is not None and u.cohort_id == cohort.id and u.state is not UserState.REMOVED]
-        tombstones = {u.login: u for u in sorted(everybody, key=lambda u: u.removed_at or "") if u.removed_at and u.managed}
+        tombstones = {u.login: u for u in sorted(everybody, key=lambda u: u.removed_at or "") if u.removed_at}
         logins = {row.login for row in roster.rows} | {user.login for user in members}
         return Ground(
             actual=read_actual(self._context, logins),
             cohort=cohort,
             cohorts=names,
             members=members,
-            returning=tombstones,
+            returning={login: user for login, user in tombstones.items() if user.managed},
             default_profile=self._context.profiles.default,
             group=self._context.places.group,
             uid_min=self._context.places.ranges.uid_min,
@@ -163,18 +163,16 @@ class Rosters:
             return "it is somebody's own group"
         return None
 
-    def _store(
-        self, roster: Roster, filename: str, data: bytes, draft: Draft, ground: Ground, *, warnings: Sequence[str]
-    ) -> dict[str, Any]:
+    def _store(self, roster: Roster, filename: str, data: bytes, draft: Draft, *, warnings: Sequence[str]) -> dict[str, Any]:
         with self._context.database.read() as tx:
-            earlier = plans.of_kind(tx, KIND)
+            earlier = plans.heads(tx, KIND)
         cut_off = next((p for p in earlier if p.detail.get("cohort") == roster.cohort.name and p.begun), None)
         detail = {
             "cohort": roster.cohort.name,
             "file": filename,
             "digest": hashlib.sha256(data).hexdigest(),
             "rows": len(roster.rows),
-            "unchanged": len(roster.rows) - len({s.ref for s in draft.steps if s.ref in ground.actual} & {r.login for r in roster.rows}),
+            "unchanged": len({r.login for r in roster.rows} - {s.ref for s in draft.steps if s.action != COHORT}),
             "warnings": list(warnings),
             "continues": cut_off.id if cut_off is not None and cut_off.applied_at is None and "undone_at" not in cut_off.detail else None,
         }
@@ -309,7 +307,7 @@ class Rosters:
         """Return the id of the newest plan of a cohort of which anything was carried out and not taken back."""
         with self._context.database.read() as tx:
             return next(
-                (p.id for p in plans.of_kind(tx, KIND) if p.detail.get("cohort") == cohort and p.begun and "undone_at" not in p.detail),
+                (p.id for p in plans.heads(tx, KIND) if p.detail.get("cohort") == cohort and p.begun and "undone_at" not in p.detail),
                 None,
             )
 
@@ -335,7 +333,7 @@ class Rosters:
 
     def _refuse_undo(self, chain: Sequence[Plan]) -> None:
         plan = chain[0]
-        if "undone_at" in plan.detail or not any(p.begun or any(s.status == "failed" for s in p.steps) for p in chain):
+        if "undone_at" in plan.detail or not any(p.head.begun for p in chain):
             raise Conflict(f"The plan {plan.id} has done nothing that could be taken back.", key="plan-not-applied")
         newest = self.find_begun(plan.detail["cohort"])
         if newest is not None and newest > plan.id:
@@ -346,15 +344,22 @@ class Rosters:
 
 def view(plan: Plan) -> dict[str, Any]:
     """Return a plan for people and JSON; no secret is in it."""
+    return {**head_view(plan.head), "steps": [_step_view(step) for step in plan.steps]}
+
+
+def head_view(head: Head) -> dict[str, Any]:
+    """Return a plan without its steps."""
+    counts: Counter[str] = Counter()
+    for (action, _), count in head.counts.items():
+        counts[action] += count
     return {
-        "id": plan.id,
-        **{key: plan.detail.get(key) for key in ("cohort", "file", "rows", "unchanged", "warnings", "continues")},
-        "created_at": plan.created_at,
-        "applied_at": plan.applied_at,
-        "begun": plan.begun,
-        "undone_at": plan.detail.get("undone_at"),
-        "counts": dict(Counter(step.action for step in plan.steps)),
-        "steps": [_step_view(step) for step in plan.steps],
+        "id": head.id,
+        **{key: head.detail.get(key) for key in ("cohort", "file", "rows", "unchanged", "warnings", "continues")},
+        "created_at": head.created_at,
+        "applied_at": head.applied_at,
+        "begun": head.begun,
+        "undone_at": head.detail.get("undone_at"),
+        "counts": {action: counts[action] for action in ACTIONS if action in counts},
     }
 
 
