@@ -10,14 +10,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from hostadmin.audit.actions import Action
 from hostadmin.core.clock import timestamp
+from hostadmin.core.errors import Unavailable
 from hostadmin.core.ids import new_id
 from hostadmin.core.values import Actor
 from hostadmin.store import audit as rows
 from hostadmin.store.database import Database, Tx
+
+T = TypeVar("T")
+RECORD_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,21 @@ class Intent:
 
     seq: int
     entry: Entry
+
+
+def settled(future: "Future[T]", seconds: float) -> T:
+    """Return what a queued record came to; one that is not written in time is taken out of the queue, and is never written.
+
+    Raises:
+        Unavailable: the database did not answer in time; nothing was recorded.
+
+    """
+    try:
+        return future.result(seconds)
+    except TimeoutError as error:
+        if future.cancel():
+            raise Unavailable("The database did not answer in time: nothing was done. Try again shortly.", key="store-busy") from error
+        return future.result()  # it is being written at this moment: only its end tells
 
 
 def process_start(pid: int | str = "self") -> str:
@@ -142,15 +161,15 @@ class Journal:
             Unavailable, StorageFull: it could not be recorded; nothing may be done.
 
         """
-        return self.submit_intent(entry, also=also).result(10)
+        return settled(self.submit_intent(entry, also=also), RECORD_SECONDS)
 
     def outcome(self, intent: Intent, status: str, **more: Any) -> None:
         """Record an outcome (see ``submit_outcome``) and wait until it is durable."""
-        self.submit_outcome(intent, status, **more).result(10)
+        settled(self.submit_outcome(intent, status, **more), RECORD_SECONDS)
 
     def event(self, entry: Entry, *, decision: str = "deny", status: str | None = None) -> int:
         """Record an event, wait until it is durable, return its ``seq``."""
-        return self.submit_event(entry, decision=decision, status=status).result(10)
+        return settled(self.submit_event(entry, decision=decision, status=status), RECORD_SECONDS)
 
     def _values(
         self,

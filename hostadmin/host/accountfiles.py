@@ -2,7 +2,7 @@
 
 import pwd
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -72,7 +72,7 @@ class Snapshot:
     shadow_members: Mapping[str, tuple[str, ...]] | None
     subordinate: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]]
     counts: Mapping[str, Mapping[str, int]]
-    listing: tuple[Mapping[str, Set[str]], Mapping[str, Set[str]]]
+    listing: tuple[Mapping[str, AbstractSet[str]], Mapping[str, AbstractSet[str]]]
 
     def listed_in(self, login: str) -> set[str]:
         """Return the groups whose member list names a login, in group or in gshadow."""
@@ -240,7 +240,7 @@ def _day(fields: list[str], position: int) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _listing(members: Mapping[str, Iterable[str]]) -> Mapping[str, Set[str]]:
+def _listing(members: Mapping[str, Iterable[str]]) -> Mapping[str, AbstractSet[str]]:
     """Return login → groups of group → logins."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for group, logins in members.items():

@@ -39,35 +39,38 @@ class Holdings:
         ``own_subnet``: what is reserved for this account alone.
         """
         profile = self.profiles.get_or_default(user.profile if user else self.profiles.default)
-        used = self._used(user) if user else {}
         with self.database.read() as tx:
             block = quotas.find_port_block(tx, user.id) if user else None
             given = numbers.find(tx, user.id) if user else None
         own = list(block) if block else None
         return {
             "profile": profile.name,
-            "quotas": show_use(used, profile),
+            "quotas": self.quotas(user),
             "ports": own if profile.port_block else list(profile.ports),
             "own_ports": own,
             "own_subnet": given.subnet if given else None,
         }
 
+    def quotas(self, user: User | None) -> list[dict[str, Any]]:
+        """Return use against limits, one row a quota; ``None``: nothing is held yet."""
+        profile = self.profiles.get_or_default(user.profile if user else self.profiles.default)
+        return show_use(self._used(user) if user else {}, profile)
+
     def _used(self, user: User) -> dict[str, int]:
         with self.database.read() as tx:
             containers = objects.list_objects(tx, Kind.CONTAINER, owner_id=user.id)
             counts = {f"{kind}s": objects.count(tx, kind, user.id) for kind in (Kind.NETWORK, Kind.VOLUME)}
+            images = quotas.image_bytes(tx, user.id)
         return {
             **counts,
             "containers": len(containers),
             "running": sum(c.detail.get("state") in ACTIVE for c in containers),
             "published_ports": sum(int(c.detail.get("published", 0)) for c in containers),
-            "image_bytes": self._image_bytes(user),
+            "image_bytes": self._image_bytes(images),
             **self._kernel(user),
         }
 
-    def _image_bytes(self, user: User) -> int:
-        with self.database.read() as tx:
-            known = quotas.image_bytes(tx, user.id)
+    def _image_bytes(self, known: dict[str, int | None]) -> int:
         try:
             measured = {image: self._measure(image) for image, own in known.items() if own is None}
         except HostadminError:

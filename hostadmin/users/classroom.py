@@ -48,7 +48,7 @@ class Classroom:
         sizes = self._sizes()
         rows = []
         for user in members:
-            quotas = self._holdings.show(user)["quotas"]
+            quotas = self._holdings.quotas(user)
             mine = containers[user.id]
             rows.append(
                 {

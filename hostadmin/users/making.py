@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
-from hostadmin.audit.journal import Entry, Intent, Target
+from hostadmin.audit.journal import Entry, Intent, Target, settled
 from hostadmin.core.errors import Failed, HostadminError
 from hostadmin.core.values import Actor, UserState
 from hostadmin.host import homes, keyfiles
+from hostadmin.host.accountfiles import Snapshot
 from hostadmin.host.accounts import LOCKED, NewAccount
 from hostadmin.host.programs import ProgramFailed
 from hostadmin.store import numbers, quotas, users
@@ -209,14 +210,18 @@ class Making:
 
     def _verify(self, works: Sequence[Work]) -> None:
         """Read everything back, all files once; then lock those whose first day is still to come."""
-        files = self._accounts.read()
+        found: list[Snapshot] = []
+        self._attempt(works, lambda _work: found.append(self._accounts.read()))
         for work in works:
-            if work.error is None and (wrong := self._accounts.verify(work.account, files)):
-                work.error = Failed(
-                    f"The account {work.wish.login} is not as it should be after useradd: {'; '.join(wrong)}.", key="account-verification"
-                )
-            elif work.wish.closed:
-                self._try(lambda work: self._accounts.lock(work.wish.login), work)
+            self._try(lambda work: self._check(work, found[0]), work)
+
+    def _check(self, work: Work, files: Snapshot) -> None:
+        if wrong := self._accounts.verify(work.account, files):
+            raise Failed(
+                f"The account {work.wish.login} is not as it should be after useradd: {'; '.join(wrong)}.", key="account-verification"
+            )
+        if work.wish.closed:
+            self._accounts.lock(work.wish.login)
 
     def _conclude(self, works: Sequence[Work], end: Rows | None) -> None:
         """Record everything; take back what failed, and what could not be recorded: the next start closes its intent."""
@@ -299,12 +304,12 @@ def _intent(work: Work) -> Intent:
 
 def _await_intent(work: Work) -> None:
     assert work.recording is not None  # noqa: S101  # submitted before
-    work.intent = work.recording.result(RECORD_SECONDS)
+    work.intent = settled(work.recording, RECORD_SECONDS)
 
 
 def _await_outcome(work: Work) -> None:
     assert work.recorded is not None  # noqa: S101  # submitted before
-    work.recorded.result(RECORD_SECONDS)
+    settled(work.recorded, RECORD_SECONDS)
 
 
 def _call(rows: Rows, login: str, tx: Tx) -> None:

@@ -1,9 +1,13 @@
 """The journal: an intent before, one outcome after, an event for a refusal; what is left open is closed once."""
 
+import threading
+from concurrent.futures import Future
+
 import pytest
 
 from hostadmin.audit.actions import Action
-from hostadmin.audit.journal import Entry, Journal, Target
+from hostadmin.audit.journal import Entry, Journal, Target, settled
+from hostadmin.core.errors import Unavailable
 from hostadmin.core.values import Actor
 from hostadmin.store import audit, facts
 
@@ -78,3 +82,24 @@ def test_records_are_found_by_what_people_ask(database):
         assert len(audit.list_records(tx, decision="allow")) == 0
         assert [r["seq"] for r in audit.list_records(tx, limit=1)] == [2]
         assert [r["seq"] for r in audit.list_records(tx, after_seq=1)] == [2]
+
+
+def test_a_record_that_comes_too_late_never_comes(database):
+    """Whoever has given up on an intent does nothing; so it must not appear afterwards either."""
+    journal = Journal(database, "service")
+    busy, go = threading.Event(), threading.Event()
+    database.submit(lambda _tx: (busy.set(), go.wait(10)))
+    assert busy.wait(10)
+    waiting = journal.submit_intent(entry())
+    with pytest.raises(Unavailable):
+        settled(waiting, 0.01)
+    go.set()
+    database.write(lambda _tx: None)
+    assert records(database) == []
+
+
+def test_a_record_that_is_just_being_written_is_waited_for():
+    future = Future()
+    future.set_running_or_notify_cancel()
+    threading.Timer(0.1, future.set_result, [7]).start()
+    assert settled(future, 0.01) == 7
