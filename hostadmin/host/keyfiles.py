@@ -4,6 +4,7 @@ Lines that the person has put there stay as they are.
 """
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +12,13 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from hostadmin.core.errors import Failed
+from hostadmin.core.sshkeys import SHAPES
 
 FOLDER: Final = ".ssh"
 NAME: Final = "authorized_keys"
 LIMIT: Final = 1 << 20
 OTHERS_WRITE: Final = 0o022  # sshd(8), StrictModes
+OPTIONS: Final = re.compile(r'(?:[^\s"]|"(?:\\.|[^"\\])*")+\s+')  # sshd(8): no spaces but within double quotes
 DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -61,10 +64,12 @@ def write(home: str, uid: int, gid: int, *, add: Iterable[str] = (), remove: Ite
 
 
 def key_of(line: str) -> str:
-    """Return what makes two lines the same key: its type and blob, without options and comment."""
-    words = line.split()
-    at = next((n for n, word in enumerate(words) if word.startswith(("ssh-", "ecdsa-", "sk-"))), None)
-    return " ".join(words[at : at + 2]) if at is not None else line
+    """Return what makes two lines the same key: its type and blob, without options and comment; of any other line all of it."""
+    text = line.strip()
+    words = text.split(None, 2)
+    if words and words[0] not in SHAPES and (options := OPTIONS.match(text)):
+        words = text[options.end() :].split(None, 2)
+    return " ".join(words[:2]) if len(words) > 1 and words[0] in SHAPES and not text.startswith("#") else line
 
 
 @contextmanager
@@ -101,7 +106,8 @@ def _lines(folder: int, uid: int) -> list[str]:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != uid or found.st_size > LIMIT:
             raise PermissionError(0, "it is not a plain file of that person, or too large")
-        return file.read(LIMIT).decode("utf-8", "surrogateescape").splitlines()
+        text = file.read(LIMIT).decode("utf-8", "surrogateescape")
+        return text.removesuffix("\n").split("\n") if text else []  # splitlines() would end a line at a form feed, too
 
 
 def _replace(folder: int, lines: Sequence[str], uid: int, gid: int) -> None:
