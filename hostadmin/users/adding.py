@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from hostadmin.core.clock import now
 from hostadmin.core.errors import Conflict, Failed
 from hostadmin.core.values import Actor
 from hostadmin.host import homes
@@ -56,7 +55,7 @@ class Adding:
         if known is not None and (known.managed or is_same(self._accounts, known)):
             self._check_known(known, wanted)
             return
-        check_expires(wanted.expires, now().date())
+        check_expires(wanted.expires, self._context.today())
         with self._context.numbers:
             self._add_new(actor, wanted, stale=known)
 

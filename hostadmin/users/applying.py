@@ -1,5 +1,6 @@
-"""The steps of a roster's plan, forwards and backwards. Whoever calls them holds the lock on plans."""
+"""The steps of a roster's plan, forwards and backwards. Whoever calls them holds ``Context.classes``."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
@@ -10,7 +11,8 @@ from typing import Any, Final
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Target
 from hostadmin.core.errors import Failed, HostadminError
-from hostadmin.core.values import Actor, CohortState, UserState
+from hostadmin.core.values import Actor, CohortState
+from hostadmin.host.keyfiles import key_of
 from hostadmin.host.programs import ProgramFailed
 from hostadmin.host.vault import Secrets
 from hostadmin.store import cohorts, facts, plans, users
@@ -55,6 +57,7 @@ class Applying:
         self._changing = Changing(context, service)
         self._vault = vault
         self._sheets = sheets
+        self._old_hashes = threading.Lock()  # they are read, added to and written by several lanes
         self._forwards: Final[Mapping[str, Callable[[Actor, Plan, Step], None]]] = {
             COHORT: self._cohort,
             ADOPT: self._adopt,
@@ -94,21 +97,24 @@ class Applying:
 
     def forward(self, actor: Actor, plan: Plan, step: Step) -> HostadminError | None:
         """Carry out one step that makes no account; return why it could not be done."""
-        return self._carry_out(self._forwards[step.action], actor, plan, step, end="done")
+        return self._carry_out(self._forwards[step.action], actor, plan, step, ("begun", "failed", "done"))
 
     def backward(self, actor: Actor, plan: Plan, step: Step) -> HostadminError | None:
-        """Take one step back; return why it could not be done."""
-        return self._carry_out(self._backwards[step.action], actor, plan, step, end="undone")
+        """Take one step back; return why it could not be done: it stays ``undoing`` then."""
+        return self._carry_out(self._backwards[step.action], actor, plan, step, ("undoing", "undoing", "undone"))
 
     def _carry_out(
-        self, act: Callable[[Actor, Plan, Step], None], actor: Actor, plan: Plan, step: Step, *, end: str
+        self, act: Callable[[Actor, Plan, Step], None], actor: Actor, plan: Plan, step: Step, words: tuple[str, str, str]
     ) -> HostadminError | None:
-        self._mark(plan, step, "begun")
+        """Do something; ``words``: the step's status meanwhile, if it could not be done, and afterwards."""
+        begun, failed, end = words
+        self._mark(plan, step, begun)
         try:
             act(actor, plan, step)
-        except HostadminError as error:
-            self._mark(plan, step, "failed", error.message)
-            return error
+        except Exception as error:  # whatever it was: the others are not to be left without a word
+            known = error if isinstance(error, HostadminError) else Failed(f"The host could not do it: {error}.", key="host")
+            self._mark(plan, step, failed, known.message)
+            return known
         self._mark(plan, step, end)
         return None
 
@@ -271,16 +277,20 @@ class Applying:
         hashed = self._hashes(plan, [login])[login]
         before = self._context.accounts.shadow(login)
         if before is not None and before.has_password:
-            kept = self._vault.get(OLD_HASHES, plan.id) or {}
-            self._vault.put(OLD_HASHES, plan.id, {login: [before.hashed.lstrip("!"), before.changed_day]} | kept)
-        self._changing.set_hash(actor, login, hashed, roster=True)
+            with self._old_hashes:
+                kept = self._vault.get(OLD_HASHES, plan.id) or {}
+                self._vault.put(OLD_HASHES, plan.id, {login: [before.hashed.lstrip("!"), before.changed_day]} | kept)
+        self._changing.set_hash(actor, login, hashed, given=fingerprint(hashed))
 
     # -- backwards --------------------------------------------------------------------------
 
-    def _create_back(self, actor: Actor, _plan: Plan, step: Step) -> None:
-        """Remove an account that was made, with all that it has come to own; its home is archived first."""
+    def _create_back(self, actor: Actor, plan: Plan, step: Step) -> None:
+        """Remove an account that this plan has made, with all that it has come to own; its home is archived first.
+
+        Whoever has come under that login otherwise is no member of the cohort, and not touched.
+        """
         known = self._context.find(step.ref)
-        if known is not None and known.managed and known.state is not UserState.REMOVED:
+        if known is not None and known.managed and known.cohort_id == self._cohort_of(plan).id:
             self._service.remove(actor, step.ref)
 
     def _change_back(self, actor: Actor, plan: Plan, step: Step) -> None:
@@ -288,15 +298,32 @@ class Applying:
             attribute = change["attribute"]
             if attribute == "password":
                 self._restore_hash(actor, plan, step)
+            elif attribute == "groups":
+                self._groups_back(actor, step)
+            elif attribute == "keys":
+                self._keys_back(actor, step)
             else:
-                self._changing.change(actor, step.ref, attribute, self._old_value(step, attribute, change["old"]))
+                self._changing.change(actor, step.ref, attribute, self._old_value(attribute, change["old"]))
 
-    def _old_value(self, step: Step, attribute: str, shown: Any) -> Any:
+    def _old_value(self, attribute: str, shown: Any) -> Any:
         if attribute == "cohort":
             with self._context.database.read() as tx:
                 found = cohorts.find_name(tx, shown) if shown else None
             return found.id if found else None
-        return step.facts["old keys"] if attribute == "keys" else shown
+        return shown
+
+    def _groups_back(self, actor: Actor, step: Step) -> None:
+        """Bring memberships back to what was there before, whoever had given them; also after a step that was cut off."""
+        had, ours = step.facts["before"]["groups"], step.facts["old groups"]
+        given = {*step.facts["wish"]["groups"], *ours}
+        self._changing.set_groups(actor, step.ref, ours, join=given & set(had), leave=given - set(had))
+
+    def _keys_back(self, actor: Actor, step: Step) -> None:
+        """Bring keys back to what was there before, whoever had put them there; also after a step that was cut off."""
+        had, ours = step.facts["before"]["keys"], step.facts["old keys"]
+        given = {fingerprint(key_of(line)): line for line in (*step.facts["wish"]["keys"], *ours)}
+        back, away = [line for key, line in given.items() if key in had], [line for key, line in given.items() if key not in had]
+        self._changing.set_keys(actor, step.ref, ours, add=back, remove=away)
 
     def _restore_hash(self, actor: Actor, plan: Plan, step: Step) -> None:
         login = step.ref
@@ -307,7 +334,7 @@ class Applying:
                 key="roster-hashes",
             )
         hashed, day = before
-        self._changing.set_hash(actor, login, hashed, roster=fingerprint(hashed) == step.facts.get("old print"), changed_day=day)
+        self._changing.set_hash(actor, login, hashed, given=step.facts["old print"], changed_day=day)
 
 
 def _lost_a_race(error: HostadminError | None) -> bool:

@@ -1,7 +1,8 @@
 """Changing accounts as a plan says: an attribute is one act, journalled, read back, the same in both directions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
+from types import EllipsisType
 from typing import Any, Final, Protocol
 
 from hostadmin.audit.actions import Action
@@ -26,6 +27,9 @@ class Accounts(Protocol):
     def revoke(self, actor: Actor, login: str) -> Any:
         """Take access away."""
 
+    def expire(self, actor: Actor, login: str, last: date | None = None) -> Any:
+        """End access; ``last``: the last day, which is over."""
+
     def wait(self, actor: Actor, login: str, starts: date) -> Any:
         """Close an account until its first day."""
 
@@ -48,14 +52,14 @@ class Changing:
         self._table: Final[Mapping[str, Callable[[Actor, str, Any], None]]] = {
             "name": lambda actor, login, value: self._accounts.set(actor, login, name=value or ""),
             "profile": lambda actor, login, value: self._accounts.set(actor, login, profile=value),
-            "expires": lambda actor, login, value: self._accounts.set(actor, login, expires=_day(value)),
+            "expires": self._set_expires,
             "docker": lambda actor, login, value: (self._accounts.grant if value else self._accounts.revoke)(actor, login),
             "mail": lambda actor, login, value: self._set_row(actor, login, mail=value or ""),
             "cohort": lambda actor, login, value: self._set_row(actor, login, cohort_id=value),
             "starts": self._set_starts,
             "comment": self._set_comment,
-            "groups": self._set_groups,
-            "keys": self._set_keys,
+            "groups": self._follow_groups,
+            "keys": self._follow_keys,
         }
 
     def change(self, actor: Actor, login: str, attribute: str, value: Any) -> None:
@@ -74,10 +78,25 @@ class Changing:
         with self._context.of(login):
             self._table[attribute](actor, login, value)
 
-    def set_hash(self, actor: Actor, login: str, hashed: str, *, roster: bool, changed_day: int | None = None) -> None:
-        """Set a password by its hash; ``roster``: the hash is the one that a roster gives.
+    def set_hash(
+        self,
+        actor: Actor,
+        login: str,
+        hashed: str,
+        *,
+        given: "str | EllipsisType | None" = ...,
+        force: bool = False,
+        changed_day: int | None = None,
+    ) -> None:
+        """Set a password by its hash.
 
-        ``changed_day``: of shadow, where the password is one that was there before; ``None``: today.
+        Args:
+            actor: who asks.
+            login: whose.
+            hashed: the hash.
+            given: the print of the hash that a roster has given last, which is not given again; as it is if nothing is said.
+            force: whether the next login must change it.
+            changed_day: of shadow, where the password is one that was there before; ``None``: today.
 
         Raises:
             Failed: the host could not do it.
@@ -85,16 +104,19 @@ class Changing:
         """
         with self._context.of(login):
             user = self._managed(login)
-            entry = Entry(actor, Action.USER_PASSWD, target_of(user), RULE, {"fingerprint": fingerprint(hashed)})
-            given = fingerprint(hashed) if roster else None
+            detail = {"fingerprint": fingerprint(hashed), **({"forced": True} if force else {})}
+            entry = Entry(actor, Action.USER_PASSWD, target_of(user), RULE, detail)
+            values = {} if given is ... else {"password_print": given}
             locked = user.state is not UserState.ACTIVE
 
             def act() -> None:
                 self._context.accounts.set_hash(login, hashed, locked=locked)
                 if changed_day is not None:
                     self._context.accounts.restore_change_day(login, changed_day)
+                if force:
+                    self._context.accounts.force_changes([login])  # last: a password that is set cancels it
 
-            self._context.do(entry, act, lambda tx: users.change(tx, user.id, password_print=given))
+            self._context.do(entry, act, lambda tx: users.change(tx, user.id, **values))
 
     def _managed(self, login: str) -> users.User:
         user = self._context.get_managed(login)
@@ -120,48 +142,79 @@ class Changing:
         else:
             self._set_row(actor, login, starts=day)
 
+    def _set_expires(self, actor: Actor, login: str, value: Any) -> None:
+        """Set the last day; one that is over, which only taking back brings, ends access."""
+        day = _day(value)
+        if day is not None and day < self._context.today():
+            self._accounts.expire(actor, login, day)
+        else:
+            self._accounts.set(actor, login, expires=day)
+
     def _set_comment(self, actor: Actor, login: str, value: Any) -> None:
         user = self._managed(login)
         entry = Entry(actor, Action.USER_SET, target_of(user), RULE, {"comment": value})
         self._context.do(entry, lambda: self._context.accounts.set_comment(login, value))
 
-    def _set_groups(self, actor: Actor, login: str, value: Any) -> None:
-        """Join and leave further groups; those that hostadmin did not give are never left."""
-        user, wanted = self._managed(login), tuple(sorted(value))
-        listed = self._context.accounts.read().listed_everywhere(login)
-        join, leave = sorted(set(wanted) - listed), sorted((set(user.groups) - set(wanted)) & listed)
-        if not join and not leave and user.groups == wanted:
-            return
-        missing = [name for name in wanted if self._context.accounts.group(name) is None]
-        if missing:
-            raise Conflict(f"There is no group {missing[0]!r} on this host any more; make it with `groupadd`.", key="group-missing")
+    def _follow_groups(self, actor: Actor, login: str, value: Any) -> None:
+        """Join and leave further groups as a roster says; those that hostadmin did not give are never left."""
+        user = self._managed(login)
+        self.set_groups(actor, login, value, join=value, leave=set(user.groups) - set(value))
 
-        def move(to: Sequence[str], away: Sequence[str]) -> None:
-            for group in to:
-                self._context.accounts.add_to_group(login, group)
-            for group in away:
-                self._context.accounts.remove_from_group(login, group)
+    def set_groups(self, actor: Actor, login: str, kept: Collection[str], *, join: Collection[str], leave: Collection[str]) -> None:
+        """Join and leave groups; ``kept``: those that are hostadmin's business from then on.
 
-        detail = {"groups": list(wanted), "joined": join, "left": leave}
-        entry = Entry(actor, Action.USER_SET, target_of(user), RULE, detail)
-        self._context.do(
-            entry, lambda: move(join, leave), lambda tx: users.change(tx, user.id, groups=wanted), undo=lambda: move(leave, join)
-        )
+        Raises:
+            HostadminError: it could not be done; what was begun has been undone.
 
-    def _set_keys(self, actor: Actor, login: str, value: Any) -> None:
-        """Write and take away keys that a roster gives; those that the person has added stay."""
-        user, wanted = self._managed(login), tuple(value)
-        ours = {keyfiles.key_of(line) for line in wanted}
-        present = {keyfiles.key_of(line) for line in keyfiles.read(user.home, user.uid)}
-        surplus = [line for line in user.keys if keyfiles.key_of(line) in present - ours]
-        added = [line for line in wanted if keyfiles.key_of(line) not in present]
-        detail = {"keys": prints_of(wanted), "added": prints_of(added), "taken": prints_of(surplus)}
-        self._context.do(
-            Entry(actor, Action.USER_SET, target_of(user), RULE, detail),
-            lambda: keyfiles.write(user.home, user.uid, user.gid, add=added, remove=surplus),
-            lambda tx: users.change(tx, user.id, keys=wanted),
-            undo=lambda: keyfiles.write(user.home, user.uid, user.gid, add=surplus, remove=added),
-        )
+        """
+        with self._context.of(login):
+            user, wanted = self._managed(login), tuple(sorted(kept))
+            listed = self._context.accounts.read().listed_everywhere(login)
+            to, away = sorted(set(join) - listed), sorted(set(leave) & listed)
+            if not to and not away and user.groups == wanted:
+                return
+            missing = [name for name in to if self._context.accounts.group(name) is None]
+            if missing:
+                raise Conflict(f"There is no group {missing[0]!r} on this host any more; make it with `groupadd`.", key="group-missing")
+            detail = {"groups": list(wanted), "joined": to, "left": away}  # the recovery takes that back
+            self._context.do(
+                Entry(actor, Action.USER_SET, target_of(user), RULE, detail),
+                lambda: self._move(login, to, away),
+                lambda tx: users.change(tx, user.id, groups=wanted),
+                undo=lambda: self._move(login, away, to),
+            )
+
+    def _move(self, login: str, to: Sequence[str], away: Sequence[str]) -> None:
+        for group in to:
+            self._context.accounts.add_to_group(login, group)
+        for group in away:
+            self._context.accounts.remove_from_group(login, group)
+
+    def _follow_keys(self, actor: Actor, login: str, value: Any) -> None:
+        """Write and take away keys as a roster says; those that the person has added stay."""
+        user = self._managed(login)
+        ours = {keyfiles.key_of(line) for line in value}
+        self.set_keys(actor, login, value, add=value, remove=[line for line in user.keys if keyfiles.key_of(line) not in ours])
+
+    def set_keys(self, actor: Actor, login: str, kept: Collection[str], *, add: Collection[str], remove: Collection[str]) -> None:
+        """Write and take away keys; ``kept``: those that are hostadmin's business from then on.
+
+        Raises:
+            HostadminError: it could not be done; what was begun has been undone.
+
+        """
+        with self._context.of(login):
+            user = self._managed(login)
+            present = {keyfiles.key_of(line) for line in keyfiles.read(user.home, user.uid)}
+            new = [line for line in add if keyfiles.key_of(line) not in present]
+            gone = [line for line in remove if keyfiles.key_of(line) in present]
+            detail = {"keys": prints_of(kept), "added": prints_of(new), "taken": prints_of(gone)}
+            self._context.do(
+                Entry(actor, Action.USER_SET, target_of(user), RULE, detail),
+                lambda: keyfiles.write(user.home, user.uid, user.gid, add=new, remove=gone),
+                lambda tx: users.change(tx, user.id, keys=tuple(kept)),
+                undo=lambda: keyfiles.write(user.home, user.uid, user.gid, add=gone, remove=new),
+            )
 
 
 def _day(value: Any) -> date | None:

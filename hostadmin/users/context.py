@@ -73,7 +73,7 @@ class Context:
         self.places = places
         self.accounts = accounts
         self.clock = clock
-        self.classes = threading.Lock()  # plans for whole classes are carried out by one at a time
+        self.classes = threading.Lock()  # whole classes are changed by one at a time; taken before every other lock
         self.numbers = threading.RLock()  # numbers are chosen and used by one at a time
         self._locks = [threading.RLock() for _ in range(LOCKS)]
 

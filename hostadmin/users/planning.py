@@ -31,7 +31,8 @@ class Ground:
     """What a plan stands on.
 
     ``cohort``: the living cohort of that name; ``members``: its accounts; ``returning``: login → the removed account that
-    would come back; ``group``: the one with access; ``adopt``: whether accounts that are there may be taken over.
+    would come back; ``group``: the one with access; ``shell``: of accounts
+    that are made; ``adopt``: whether accounts that are there may be taken over.
     """
 
     actual: Mapping[str, Actual]
@@ -43,15 +44,17 @@ class Ground:
     group: str
     uid_min: int
     today: date
+    shell: str
     adopt: bool = False
 
 
 @dataclass(slots=True)
 class Draft:
-    """Steps, and what stands in the way of them: with a problem nothing is done."""
+    """Steps, and what stands in the way of them: with a problem nothing is done. ``warnings``: what no step puts right."""
 
     steps: list[Step] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def plan_roster(roster: Roster, ground: Ground) -> Draft:
@@ -175,8 +178,24 @@ def _known(roster: Roster, row: Row, actual: Actual, ground: Ground, draft: Draf
     if user.state is UserState.LEAVING:
         draft.steps.append(_step(UNLOCK, row, actual, [_change("state", str(user.state), str(UserState.ACTIVE))], wanted))
     changes = list(_attributes(roster, row, actual, ground))
+    drifted = list(_drift(user, actual, ground))
+    draft.warnings += [f"{row.login}: {text}" for text in drifted]
     if changes:
-        draft.steps.append(_step(CHANGE, row, actual, changes, wanted))
+        draft.steps.append(_step(CHANGE, row, actual, changes, wanted, drifted))
+
+
+def _drift(user: User, actual: Actual, ground: Ground) -> Iterator[str]:
+    """Yield what somebody has changed by hand of an account that no roster says anything of."""
+    account = actual.account
+    assert account is not None  # noqa: S101  # `_case`
+    if account.home != user.home:
+        yield f"its home is {account.home}, the ledger says {user.home}; left as it is"
+    elif not actual.home.startswith(f"directory of uid {account.uid},"):
+        yield f"its home {account.home} is not a directory of its own ({actual.home}); left as it is"
+    if account.gid != user.gid:
+        yield f"its group is {account.gid}, the ledger says {user.gid}; left as it is"
+    if account.shell != ground.shell and not user.adopted:
+        yield f"its shell is {account.shell}, it was made with {ground.shell}; left as it is"
 
 
 def _attributes(roster: Roster, row: Row, actual: Actual, ground: Ground) -> Iterator[dict[str, Any]]:
@@ -190,7 +209,7 @@ def _attributes(roster: Roster, row: Row, actual: Actual, ground: Ground) -> Ite
         "starts": (_text(user.starts) if user else None, _text(row.starts), _is_start_said(row, user, ground.today)),
         "expires": (_text(user.expires) if user else None, _text(row.expires), row.expires is not None),
         "cohort": (ground.cohorts.get(user.cohort_id or "") if user else None, roster.cohort.name, True),
-        "docker": (ground.group in actual.groups, row.docker, True),
+        "docker": (ground.group in actual.groups, row.docker, "docker" in roster.columns or not _is_revoked(user)),
     }
     for name, (old, new, is_said) in said.items():
         if is_said and old != new:
@@ -209,6 +228,11 @@ def _is_start_said(row: Row, user: User | None, today: date) -> bool:
     if row.starts is None or (user is not None and user.state is UserState.LOCKED and not waits):
         return False
     return row.starts > today or waits
+
+
+def _is_revoked(user: User | None) -> bool:
+    """Tell whether access was taken from somebody of a class on purpose: a roster without that column does not give it back."""
+    return user is not None and user.managed and user.cohort_id is not None and user.docker is False
 
 
 def _groups(roster: Roster, row: Row, actual: Actual) -> Iterator[dict[str, Any]]:
@@ -247,6 +271,7 @@ def _step(
     facts = {"name": row.name, "row": row.row, "changes": list(changes), "before": actual.facts(), "wish": wish, "notes": list(notes)}
     facts["old keys"] = list(actual.user.keys) if actual.user else []
     facts["old print"] = actual.user.password_print if actual.user else None
+    facts["old groups"] = list(actual.user.groups) if actual.user else []
     return Step(action, row.login, facts)
 
 

@@ -153,7 +153,11 @@ class Recovery:
         shadow = self.accounts.shadow(record["object_name"])
         if shadow is None:
             return UNKNOWN, None
-        return (DONE if fingerprint(shadow.hashed) == record["detail"].get("fingerprint") else NOT_DONE), None
+        if fingerprint(shadow.hashed) != record["detail"].get("fingerprint"):
+            return NOT_DONE, None
+        if record["detail"].get("forced"):  # killed between password and forced change, or right after
+            self.accounts.force_changes([record["object_name"]])
+        return DONE, None
 
     def _grant(self, record: dict[str, Any]) -> Verdict:
         login, detail = record["object_name"], record["detail"]

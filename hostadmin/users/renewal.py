@@ -37,8 +37,7 @@ class Renewal:
     def put(self, actor: Actor, login: str, hashed: str) -> None:
         """Set a password that was drawn before; the next login must change it."""
         with self._context.of(login):
-            self._changing.set_hash(actor, login, hashed, roster=False)
-            self._context.accounts.force_changes([login])  # last: a password that is set cancels it
+            self._changing.set_hash(actor, login, hashed, force=True)
 
 
 def draw(logins: Sequence[str]) -> tuple[Mapping[str, str], Mapping[str, str]]:

@@ -8,6 +8,7 @@ that ``undo`` takes back both.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from itertools import groupby
@@ -32,7 +33,7 @@ from hostadmin.users.service import Users
 from hostadmin.users.sheets import Sheets
 
 KIND: Final = "roster"
-UNDO: Final = ("begun", "done", "failed")
+UNDO: Final = ("begun", "done", "failed", "undoing")
 FATAL: Final = ("duplicate",)  # what pwck and grpck say of lines that make every other tool fail (``accounts.md`` 5)
 GROUP_MIN: Final = 1000
 
@@ -52,7 +53,6 @@ class Rosters:
         self._context = context
         self._vault = vault
         self._applying = Applying(context, service, vault, sheets)
-        self._one = context.classes
 
     # -- looking ----------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Rosters:
         draft.problems += [Problem(None, None, None, None, f"{line}; correct that first") for line in damage if _is_fatal(line)]
         if draft.problems:
             raise RosterRefused(filename, draft.problems)
-        return self._store(roster, filename, data, draft, warnings=[line for line in damage if not _is_fatal(line)])
+        return self._store(roster, filename, data, draft, warnings=[*draft.warnings, *(line for line in damage if not _is_fatal(line))])
 
     def _ground(self, roster: Roster, today: date, *, adopt: bool) -> Ground:
         with self._context.database.read() as tx:
@@ -141,6 +141,7 @@ class Rosters:
             group=self._context.places.group,
             uid_min=self._context.places.ranges.uid_min,
             today=today,
+            shell=self._context.places.shell,
             adopt=adopt,
         )
 
@@ -166,7 +167,8 @@ class Rosters:
     def _store(self, roster: Roster, filename: str, data: bytes, draft: Draft, *, warnings: Sequence[str]) -> dict[str, Any]:
         with self._context.database.read() as tx:
             earlier = plans.heads(tx, KIND)
-        cut_off = next((p for p in earlier if p.detail.get("cohort") == roster.cohort.name and p.begun), None)
+        mine = (p for p in earlier if p.detail.get("cohort") == roster.cohort.name and "undone_at" not in p.detail)
+        cut_off = next((p for p in mine if p.begun), None)
         detail = {
             "cohort": roster.cohort.name,
             "file": filename,
@@ -174,7 +176,7 @@ class Rosters:
             "rows": len(roster.rows),
             "unchanged": len({r.login for r in roster.rows} - {s.ref for s in draft.steps if s.action != COHORT}),
             "warnings": list(warnings),
-            "continues": cut_off.id if cut_off is not None and cut_off.applied_at is None and "undone_at" not in cut_off.detail else None,
+            "continues": cut_off.id if cut_off is not None and cut_off.applied_at is None else None,
         }
         plan = self._context.database.write(lambda tx: plans.store(tx, KIND, draft.steps, detail))
         hashes = {row.login: row.hashed for row in roster.rows if row.hashed}
@@ -193,7 +195,7 @@ class Rosters:
             Failed: some steps failed; the others are done. Planning the file again and applying that goes on.
 
         """
-        with self._one:
+        with self._context.classes:
             plan = self._get(plan_id)
             if plan.applied_at is not None or "undone_at" in plan.detail:
                 raise Conflict(f"The plan {plan_id} has been carried out or taken back already; plan again.", key="plan-applied")
@@ -250,7 +252,7 @@ class Rosters:
             Failed: some steps could not be taken back; running it again goes on.
 
         """
-        with self._one:
+        with self._context.classes:
             chain = self._chain(self._get(plan_id))
             self._refuse_undo(chain)
             for plan in chain:
@@ -261,9 +263,15 @@ class Rosters:
             return self.show(plan_id)
 
     def _backwards(self, actor: Actor, plan: Plan) -> Iterator[tuple[str, HostadminError | None]]:
-        left = [step for step in reversed(plan.steps) if step.status in UNDO]
-        for _, group in groupby(left, key=lambda step: step.action):
-            yield from self._in_lanes(self._applying.backward, actor, plan, list(group))
+        """Take back what a plan has done, the last first; the cohort goes only once nobody of it is left."""
+        left = [step for step in reversed(plan.steps) if step.status in UNDO and not _never_made(step)]
+        failed = False
+        for action, group in groupby(left, key=lambda step: step.action):
+            if action == COHORT and failed:
+                return
+            for login, error in self._in_lanes(self._applying.backward, actor, plan, list(group)):
+                failed = failed or error is not None
+                yield login, error
 
     def _run(self, actor: Actor, plan: Plan, action: Action, steps: Iterator[tuple[str, HostadminError | None]]) -> None:
         """Record, do, record; every step also has records of its own.
@@ -277,7 +285,9 @@ class Rosters:
         try:
             errors = {login: error for login, error in steps if error is not None}
         except Exception as error:  # whatever it was, the intent gets its outcome
-            self._context.journal.outcome(intent, "error", detail={**detail, "message": getattr(error, "message", type(error).__name__)})
+            with suppress(HostadminError, TimeoutError):
+                message = getattr(error, "message", type(error).__name__)
+                self._context.journal.outcome(intent, "error", detail={**detail, "message": message})
             raise
         told = {**detail, "failed": len(errors)}
         self._context.journal.outcome(intent, "error" if errors else "ok", detail=told)
@@ -340,6 +350,11 @@ class Rosters:
             raise Conflict(
                 f"The plan {newest} of the same cohort came later and stands on this one: take that back first.", key="plan-later"
             )
+
+
+def _never_made(step: Step) -> bool:
+    """Tell whether a step has made no account: one that was made is ``done`` in the ledger's own transaction, all else is taken back."""
+    return step.action == CREATE and step.status in ("begun", "failed")
 
 
 def view(plan: Plan) -> dict[str, Any]:

@@ -185,8 +185,8 @@ class Users:
             self._context.do(entry, act, lambda tx: users.change(tx, user.id, **changes), undo=undo)
             return self.show(login)
 
-    def expire(self, actor: Actor, login: str) -> UserView:
-        """End an account's access now: yesterday was its last day; one that is over already keeps its last day.
+    def expire(self, actor: Actor, login: str, last: date | None = None) -> UserView:
+        """End an account's access now: yesterday was its last day (or ``last``); one that is over already keeps its last day.
 
         Raises:
             NotFound: there is none of that name.
@@ -194,7 +194,7 @@ class Users:
             Failed: as ``lock``.
 
         """
-        self._states.expire(actor, login)
+        self._states.expire(actor, login, last)
         return self.show(login)
 
     def lock(self, actor: Actor, login: str) -> UserView:

@@ -103,8 +103,13 @@ class States:
                 kept = {f"{BEFORE_FACT}{user.id}": str(UserState.LOCKED)}
             self._close(actor, user, Closing(stronger(user.state, UserState.LOCKED), Action.USER_LOCK, columns, kept))
 
-    def expire(self, actor: Actor, login: str) -> None:
+    def expire(self, actor: Actor, login: str, last_day: date | None = None) -> None:
         """End an account's access now: yesterday was its last day; one that is over already keeps its last day.
+
+        Args:
+            actor: who asks.
+            login: whose.
+            last_day: its last day, which is over, where it is not to be yesterday.
 
         Raises:
             NotFound, Failed: as ``lock``.
@@ -116,10 +121,10 @@ class States:
             if user.managed:
                 self._context.require_same(user)
             yesterday = self._context.today() - timedelta(days=1)
-            last = min(user.expires or yesterday, yesterday)
+            last = last_day or min(user.expires or yesterday, yesterday)
             state = UserState.EXPIRED if is_waiting(user) else stronger(user.state, UserState.EXPIRED)
             columns: dict[str, Any] = {"expires": last} if last != user.expires else {}
-            kept = {f"{EXPIRES_FACT}{user.id}": user.expires.isoformat() if user.expires else ""} if columns else {}
+            kept = {f"{EXPIRES_FACT}{user.id}": user.expires.isoformat() if user.expires else ""} if columns and last_day is None else {}
             if is_waiting(user):
                 columns["starts"] = None
             self._close(actor, user, Closing(state, Action.USER_EXPIRE, columns, kept))

@@ -90,6 +90,7 @@ def ground(*actual: Actual, **more: Any) -> Ground:
         "group": "docker",
         "uid_min": 1000,
         "today": TODAY,
+        "shell": "/bin/bash",
     }
     return Ground(**{**values, **more})
 
