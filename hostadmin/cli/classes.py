@@ -142,12 +142,16 @@ def _report(plan: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _last_plan(context: Any, file: Path | None, wishes: dict[str, Any]) -> str:
-    """Return the newest plan of a roster's cohort of which anything was done."""
-    cohort = wishes["cohort"] or (file or Path()).stem
-    for plan in context.api.call("GET", "rosters")["items"]:
-        named = plan["file"] == (file or Path()).name or plan["cohort"] == cohort
-        if named and plan["begun"] and not plan["undone_at"]:
-            return str(plan["id"])
+    """Return the newest plan of a roster's cohort of which anything was done; files of one name may be several cohorts'."""
+    name, cohort = (file or Path()).name, wishes["cohort"] or (file or Path()).stem
+    begun = [p for p in context.api.call("GET", "rosters")["items"] if p["begun"] and not p["undone_at"]]
+    found = [p for p in begun if p["cohort"] == cohort or (p["file"] == name and not wishes["cohort"])]
+    if len(names := sorted({clean(p["cohort"]) for p in found})) > 1:
+        raise Invalid(
+            f"Rosters of the name {clean(name)} have made several cohorts ({', '.join(names)}): name yours with --cohort.", key="roster"
+        )
+    if found:
+        return str(found[0]["id"])
     raise Invalid(
         f"No plan of {clean(cohort)} has done anything that could be taken back; see `hostadmin roster list`.", key="plan-not-applied"
     )

@@ -1,6 +1,9 @@
 """Cohorts: the users of one roster, looked at, given their cards, reset and ended together (`hostadmin cohort`)."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -15,12 +18,15 @@ from hostadmin.store.plans import Plan, Step
 from hostadmin.users.cards import Card, render
 from hostadmin.users.classroom import Classroom
 from hostadmin.users.context import RULE, Context
+from hostadmin.users.halting import PAUSE_SECONDS
 from hostadmin.users.lanes import carry_out
 from hostadmin.users.renewal import Renewal, draw
 from hostadmin.users.service import Users
 from hostadmin.users.sheets import Sheets
+from hostadmin.users.states import is_waiting
 from hostadmin.users.steps import fingerprint
 
+LOG: Final = logging.getLogger("hostadmin.users")
 KIND_END: Final = "cohort.end"
 REMOVE: Final = "remove"
 RELEASE: Final = "release"
@@ -62,7 +68,7 @@ class Cohorts:
         self._renewal = renewal
         self._guard = guard
         self._forget = forget
-        self._one = context.classes
+        self._paused: dict[str, float] = {}  # cohort id → when ending it by the clock is tried again
 
     # -- looking ----------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class Cohorts:
             Conflict: no password waits; with what to do.
 
         """
-        with self._one:
+        with self._context.classes:
             cohort = self._find(name)
             with self._context.database.read() as tx:
                 members = users.of_cohort(tx, cohort.id)
@@ -150,26 +156,33 @@ class Cohorts:
                     "`hostadmin user passwd LOGIN --reset`.",
                     key="cards-fetched",
                 )
-            intent = self._context.journal.intent(
-                Entry(actor, Action.CARDS_FETCH, Target("cohort", cohort.id, name), RULE, {"users": len(members)})
-            )
-            shadows = self._context.accounts.shadows()
-            prints = {u.login: fingerprint(shadows[u.login].hashed) for u in members if u.login in shadows}
-            passwords = self._sheets.take(cohort.id, prints)
-            page = render(name, self._cards(members, passwords), printed_at=self._context.clock())
-            self._context.journal.outcome(intent, "ok", detail={"users": len(members), "passwords": len(passwords)})
-            return {"html": page, "cards": len(members), "passwords": len(passwords)}
+            handed: dict[str, Any] = {}
+
+            def hand_out() -> None:
+                shadows = self._context.accounts.shadows()
+                prints = {u.login: fingerprint(shadows[u.login].hashed) for u in members if u.login in shadows}
+                passwords = self._sheets.take(cohort.id, prints)
+                cards = self._cards(members, passwords)
+                page = render(name, cards, printed_at=self._context.clock())
+                handed.update({"html": page, "cards": len(cards), "passwords": sum(card.password is not None for card in cards)})
+                told["passwords"] = handed["passwords"]
+
+            told: dict[str, Any] = {"users": len(members)}
+            entry = Entry(actor, Action.CARDS_FETCH, Target("cohort", cohort.id, name), RULE, {"users": len(members)})
+            self._context.do(entry, hand_out, told=told)
+            return handed
 
     def _cards(self, members: Sequence[users.User], passwords: Mapping[str, str]) -> Sequence[Card]:
         with self._context.database.read() as tx:
             blocks = quotas.port_blocks_of_all(tx)
             given = numbers.of_all(tx)
+        host = self._classroom.host  # asked once: it may take the name service seconds
         return [
             Card(
                 login=user.login,
                 password=passwords.get(user.login),
                 name=user.name,
-                host=self._classroom.host,
+                host=host,
                 guard=self._guard,
                 ports=blocks.get(user.id),
                 subnet=given[user.id].subnet if user.id in given else None,
@@ -184,8 +197,8 @@ class Cohorts:
     def _renew(self, actor: Actor, cohort: Cohort, members: Sequence[users.User]) -> None:
         """Make new passwords for those who have not logged in with theirs yet; others keep what they have chosen."""
         shadows = self._context.accounts.shadows()
-        active = [u.login for u in members if u.managed and u.state is UserState.ACTIVE]
-        waiting = [login for login in active if login in shadows and shadows[login].changed_day == 0]
+        expected = [u.login for u in members if u.managed and (u.state is UserState.ACTIVE or is_waiting(u))]
+        waiting = [login for login in expected if login in shadows and shadows[login].changed_day == 0]
         passwords, hashes = draw(waiting)
         self._sheets.add(cohort.id, passwords, hashes)
         for login in waiting:
@@ -213,7 +226,9 @@ class Cohorts:
             Conflict, Failed: as the reset itself.
 
         """
-        self._find(name)
+        cohort = self._find(name)
+        if plan_id is not None:
+            self._check_reset(cohort, self._resets.show(plan_id))
         return dict(self._resets.apply(actor, plan_id or self.plan_reset(actor, name)["id"], force=force))
 
     def undo_reset(self, actor: Actor, name: str, *, plan_id: str | None = None) -> dict[str, Any]:
@@ -221,16 +236,31 @@ class Cohorts:
 
         Raises:
             NotFound: no such cohort, or no reset of it that could be undone.
+            Conflict: the given one is another cohort's.
 
         """
         cohort = self._find(name)
-        with self._context.database.read() as tx:
-            logins = {u.login for u in users.of_cohort(tx, cohort.id, removed=True)}
-        mine = (r for r in self._resets.list() if r["recoverable"] and logins.issuperset(r["accounts"]))
+        if plan_id is not None:
+            self._check_reset(cohort, self._resets.show(plan_id))
+        logins = self._logins(cohort)
+        mine = (r for r in self._resets.list() if r["recoverable"] and logins >= set(r["accounts"]))
         last = plan_id or next((str(r["id"]) for r in mine), None)
         if last is None:
             raise NotFound(f"No reset of {name} can be undone: there was none, or its time is over.", key="reset-not-found")
         return dict(self._resets.undo(actor, last))
+
+    def _logins(self, cohort: Cohort) -> AbstractSet[str]:
+        """Return the logins of all who are or were in a cohort."""
+        with self._context.database.read() as tx:
+            return {u.login for u in users.of_cohort(tx, cohort.id, removed=True)}
+
+    def _check_reset(self, cohort: Cohort, plan: Mapping[str, Any]) -> None:
+        """Refuse a plan that takes things away from, or brings them back to, somebody else."""
+        others = sorted(set(plan["accounts"]) - self._logins(cohort))
+        if others:
+            raise Conflict(
+                f"The plan {plan['id']} is not one of {cohort.name}: {others[0]} is not in it. Nothing was done.", key="plan-cohort"
+            )
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -267,14 +297,20 @@ class Cohorts:
             Failed: some could not be removed; the others are. Running it again goes on.
 
         """
-        with self._one:
+        with self._context.classes:
             cohort = self._find(name)
             plan = self._end_plan(cohort, plan_id or self.plan_end(name)["id"])
             intent = self._context.journal.intent(
                 Entry(actor, Action.COHORT_END, Target("cohort", cohort.id, name), RULE, {"plan": plan.id, "users": len(plan.steps)})
             )
             left = [step for step in plan.steps if step.status != "done"]
-            found = carry_out(partial(self._end_one, actor, plan, archive=archive), left, LANES)
+            try:
+                found = carry_out(partial(self._end_one, actor, plan, archive=archive), left, LANES)
+            except Exception as error:  # whatever it was, the intent gets its outcome
+                with suppress(HostadminError, TimeoutError):
+                    message = getattr(error, "message", type(error).__name__)
+                    self._context.journal.outcome(intent, "error", detail={"plan": plan.id, "message": message})
+                raise
             errors = {step.ref: error for step, error in zip(left, found, strict=True) if error is not None}
             if errors:
                 self._context.journal.outcome(intent, "error", detail={"plan": plan.id, "failed": len(errors)})
@@ -312,18 +348,32 @@ class Cohorts:
         return self._view(self._find(name))
 
     def end_due(self, actor: Actor) -> dict[str, Any]:
-        """End the cohorts whose last day is over and that are to be ended by themselves; return what was done, for the scheduler."""
+        """End the cohorts whose last day is over and that are to be ended by themselves; return what was done, for the scheduler.
+
+        One that cannot be ended holds up no other; it is tried again after a while.
+        """
         with self._context.database.read() as tx:
             due = [c for c in cohorts.all_cohorts(tx) if c.removes and c.ends is not None and self._context.today() > c.ends]
+        told: dict[str, list[str]] = {}
         for cohort in due:
-            self.end(actor, cohort.name)
-        return {"ended": [c.name for c in due]} if due else {}
+            if self._paused.get(cohort.id, 0.0) > time.monotonic():
+                continue
+            try:
+                self.end(actor, cohort.name)
+            except HostadminError as error:
+                LOG.warning("users: cohort %s could not be ended: %s", cohort.name, error.message)
+                self._paused[cohort.id] = time.monotonic() + PAUSE_SECONDS
+                told.setdefault("failed", []).append(cohort.name)
+            else:
+                told.setdefault("ended", []).append(cohort.name)
+        return told
 
     def _end_one(self, actor: Actor, plan: Plan, step: Step, *, archive: bool) -> HostadminError | None:
         self._mark(plan, step, "begun")
         try:
-            if self._context.find(step.ref) is None:
-                pass  # it has gone already
+            user = self._context.find(step.ref)
+            if user is None or user.cohort_id != plan.detail["cohort_id"]:
+                pass  # it has gone already, or is another cohort's business by now
             elif step.action == RELEASE:
                 self._service.release(actor, step.ref)
             else:

@@ -222,3 +222,18 @@ def test_cards_go_to_a_pipe_if_there_is_one(api, run, roster):
     api.will({"html": "<p>secret</p>", "cards": 1, "passwords": 1})
     assert run("cohort", "cards", "linux-1", "--renew")[1] == "<p>secret</p>\n"
     assert api.asked == [("POST", "/cohorts/linux-1/cards", {"renew": True})]
+
+
+def test_undo_is_not_for_another_class_with_a_file_of_that_name(api, run, roster):
+    """Two classes came from files of one name: whose plan is meant must be said, and then only that one is taken."""
+    plans = page(DONE | {"id": "p3", "cohort": "other"}, DONE | {"id": "p2", "cohort": "mine"})
+    api.will(plans)
+    code, _, err = run("roster", "apply", "linux-1.csv", "--undo", "--yes")
+    assert code == 1
+    assert "have made several cohorts (mine, other): name yours with --cohort" in err
+    for answer in (plans, DONE, DONE):
+        api.will(answer)
+    assert run("roster", "apply", "linux-1.csv", "--undo", "--yes", "--cohort", "mine")[0] == 0
+    assert api.asked[-1][1] == "/rosters/p2/undo"
+    api.will(plans)
+    assert run("roster", "apply", "linux-1.csv", "--undo", "--yes", "--cohort", "third")[0] == 1
