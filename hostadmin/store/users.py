@@ -82,13 +82,6 @@ def find_uid(tx: Tx, uid: int) -> User | None:
     return _user(row) if row else None
 
 
-def find_tombstone(tx: Tx, login: str) -> User | None:
-    """Return the newest removed account that had that login name."""
-    query = select(users).where(users.c.login == login, users.c.state == UserState.REMOVED)
-    row = tx.execute(query.order_by(users.c.removed_at.desc())).first()
-    return _user(row) if row else None
-
-
 def all_users(tx: Tx, *, removed: bool = False) -> list[User]:
     """Return all accounts by login name; tombstones only when ``removed``."""
     query = select(users).order_by(users.c.login)
@@ -103,11 +96,6 @@ def of_cohort(tx: Tx, cohort_id: str, *, removed: bool = False) -> Sequence[User
     if not removed:
         query = query.where(users.c.state != UserState.REMOVED)
     return [_user(row) for row in tx.execute(query)]
-
-
-def used_uids(tx: Tx) -> set[int]:
-    """Return every uid and gid that any account has or had: none of them is given again."""
-    return {n for row in tx.execute(select(users.c.uid, users.c.gid)) for n in row}
 
 
 def version(tx: Tx) -> int:

@@ -10,11 +10,13 @@ from ipaddress import IPv4Network
 from itertools import count
 from typing import Final
 
-from hostadmin.core.errors import Failed
+from hostadmin.core.errors import Failed, Invalid
 from hostadmin.policy.ports import Block, free_blocks
 from hostadmin.policy.profiles import Profile
 
 MOST: Final = 2**31 - 1  # a uid beyond it is negative to some programs
+PORT_MOST: Final = 65535
+PREFIX_MOST: Final = 30  # a smaller subnet has no address for a container
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,36 @@ class Ranges:
     subid_min: int = 1879048192
     subid_max: int = 2147352575
     subid_count: int = 65536
+
+    def __post_init__(self) -> None:
+        """Refuse what numbers cannot be given from, before a class waits for them.
+
+        Raises:
+            Invalid: with all that is wrong.
+
+        """
+        wrong = [
+            *([] if 0 < self.uid_min <= self.uid_max <= MOST else ["uid_min and uid_max must be a range of uids"]),
+            *([] if 0 < self.port_min <= self.port_max <= PORT_MOST else ["port_min and port_max must be a range of ports"]),
+            *([] if self.port_block >= 0 else ["port_block must be 0 or more"]),
+            *([] if 0 <= self.subid_min <= self.subid_max else ["subid_min and subid_max must be a range"]),
+            *([] if self.subid_count >= 0 else ["subid_count must be 0 or more"]),
+            *_wrong_subnets(self.subnets, self.subnet_prefix),
+        ]
+        if wrong:
+            raise Invalid(f"Refused configuration [users]: {'; '.join(wrong)}.", key="configuration")
+
+
+def _wrong_subnets(subnets: str, prefix: int) -> list[str]:
+    if not subnets:
+        return []
+    try:
+        whole = IPv4Network(subnets)
+    except ValueError:
+        return [f"subnets must be an IPv4 network such as 10.200.0.0/13, or empty; {subnets!r} is none"]
+    if not whole.prefixlen <= prefix <= PREFIX_MOST:
+        return [f"subnet_prefix must be between {whole.prefixlen}, which subnets has, and {PREFIX_MOST}"]
+    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def test_a_login_that_comes_back_with_another_uid_is_a_new_account(database):
     assert again.id == new.id
     with database.read() as tx:
         assert users.find(tx, old.id).state is UserState.REMOVED
-        assert users.used_uids(tx) == {2000, 2001}
+        assert {u.uid for u in users.all_users(tx, removed=True)} == {2000, 2001}
 
 
 def test_the_owner_of_a_known_tag_stays(database):

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from hostadmin.core.errors import Failed
+from hostadmin.core.errors import Failed, Invalid
 from hostadmin.policy import profiles
 from hostadmin.store.migrate import data_dir
 from hostadmin.users.numbers import Allotment, Given, Ranges
@@ -59,3 +59,28 @@ def test_settings_that_have_changed_give_nothing_twice(prefix: int, expected: st
     found = allotment.give(STUDENT).subnet
     assert found == expected
     assert not IPv4Network(found).overlaps(IPv4Network("10.200.0.0/24"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"subnets": "10.200.0.1/13"}, "'10.200.0.1/13' is none"),
+        ({"subnets": "all"}, "'all' is none"),
+        ({"subnet_prefix": 12}, "subnet_prefix must be between 13"),
+        ({"subnet_prefix": 31}, "and 30"),
+        ({"uid_min": 2000, "uid_max": 1999}, "uid_min and uid_max"),
+        ({"port_max": 70000}, "port_min and port_max"),
+        ({"port_block": -1}, "port_block"),
+        ({"subid_count": -1}, "subid_count"),
+        ({"subid_min": 5, "subid_max": 4}, "subid_min and subid_max"),
+    ],
+)
+def test_ranges_that_nothing_can_be_given_from(settings: dict[str, int | str], reason: str) -> None:
+    """Refused at the start, not while a class waits."""
+    with pytest.raises(Invalid, match=reason):
+        Ranges(**settings)  # type: ignore[arg-type]
+
+
+def test_nothing_is_given_where_nothing_is_wanted() -> None:
+    given = Allotment(Ranges(subnets="", port_block=0, subid_count=0), numbers=()).give(STUDENT)
+    assert (given.subnet, given.ports, given.subid_count) == (None, None, 0)
