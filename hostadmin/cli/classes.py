@@ -160,7 +160,7 @@ def _last_plan(context: Any, file: Path | None, wishes: dict[str, Any]) -> str:
 def _undo(context: Any, plan_id: str, *, yes: bool, as_json: bool) -> None:
     plan = context.api.call("GET", "rosters", plan_id)
     if not as_json:
-        made = [s["login"] for s in plan["steps"] if s["action"] == "create" and s["status"] != "planned"]
+        made = [s["login"] for s in plan["steps"] if s["action"] == "create" and s["status"] in ("done", "undoing")]
         told = f"; removed with all they own, homes archived: {', '.join(made)}" if made else ""
         print(f"plan {plan_id} of {plan['cohort']} is taken back{told}")
     if not yes and sys.stdin.isatty():

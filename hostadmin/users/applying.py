@@ -68,7 +68,7 @@ class Applying:
         self._backwards: Final[Mapping[str, Callable[[Actor, Plan, Step], None]]] = {
             COHORT: self._cohort_back,
             CREATE: self._create_back,
-            ADOPT: lambda actor, _plan, step: _ignore(self._service.release(actor, step.ref)),
+            ADOPT: self._adopt_back,
             CHANGE: self._change_back,
             UNLOCK: lambda actor, _plan, step: _ignore(self._service.leave(actor, step.ref)),
             LEAVE: lambda actor, _plan, step: _ignore(self._service.unlock(actor, step.ref)),
@@ -292,6 +292,12 @@ class Applying:
         known = self._context.find(step.ref)
         if known is not None and known.managed and known.cohort_id == self._cohort_of(plan).id:
             self._service.remove(actor, step.ref)
+
+    def _adopt_back(self, actor: Actor, _plan: Plan, step: Step) -> None:
+        """Give an account back with all that it owns: it may have had that before."""
+        known = self._context.find(step.ref)
+        if known is not None and known.adopted:  # else it has been given back already
+            self._service.release(actor, step.ref, keep_objects=True)
 
     def _change_back(self, actor: Actor, plan: Plan, step: Step) -> None:
         for change in reversed(step.facts["changes"]):

@@ -199,8 +199,13 @@ class Removing:
 
     # -- release -----------------------------------------------------------------------------------
 
-    def release(self, actor: Actor, login: str) -> None:
+    def release(self, actor: Actor, login: str, *, keep_objects: bool = False) -> None:
         """Give an account that was there before back: its objects go, its groups, keys and access of ours too; the rest stays.
+
+        Args:
+            actor: who asks.
+            login: whose.
+            keep_objects: leave what it owns: where an adoption is taken back, it may have had all of it before.
 
         Raises:
             NotFound: there is none of that name.
@@ -215,7 +220,7 @@ class Removing:
                 raise Conflict(f"{login} was made by hostadmin: `hostadmin user remove {login}` removes it.", key="user-not-adopted")
 
             def act() -> None:
-                stayed = self._remove_objects(actor, user.id)
+                stayed = [] if keep_objects else self._remove_objects(actor, user.id)
                 if stayed:
                     raise Failed(f"{login} has no access any more, but is not released: {'; '.join(stayed)}. Run it again.", key="release")
                 self._halting.forget(user.id)
@@ -230,7 +235,8 @@ class Removing:
                 forget(tx, user.id)
                 facts.put(tx, f"{ADOPTED_FACT}{user.id}", None)
 
-            detail = {"uid": user.uid, "steps": ["guard", "objects", "groups", "keys", "account"]}
+            steps = ["guard", *([] if keep_objects else ["objects"]), "groups", "keys", "account"]
+            detail: dict[str, Any] = {"uid": user.uid, "steps": steps}
             told = dict(detail)
             entry = Entry(actor, Action.USER_RELEASE, target_of(user), RULE, detail)
             self._context.do(entry, act, rows, claim=lambda tx: claim_leaving(tx, user), told=told)

@@ -268,14 +268,14 @@ class Users:
         """
         return self._removing.remove(actor, login, keep_home=keep_home, archive=archive)
 
-    def release(self, actor: Actor, login: str) -> UserView:
-        """Give an account that was there before hostadmin back: what it owns goes, account and home stay.
+    def release(self, actor: Actor, login: str, *, keep_objects: bool = False) -> UserView:
+        """Give an account that was there before hostadmin back: what it owns goes (or stays, too), account and home stay.
 
         Raises:
             NotFound, Forbidden, Conflict, Failed: see ``Removing.release``.
 
         """
-        self._removing.release(actor, login)
+        self._removing.release(actor, login, keep_objects=keep_objects)
         return self.show(login)
 
     # -- access -----------------------------------------------------------------------------

@@ -150,6 +150,22 @@ def test_an_undo_removes_nobody_whom_the_plan_has_not_made(room: Room, monkeypat
     assert room.row("late").state is UserState.ACTIVE
 
 
+def test_an_adoption_that_is_taken_back_leaves_what_there_was(room: Room) -> None:
+    """Containers that somebody had before hostadmin managed the account are none of the plan's making."""
+    subprocess.run(["useradd", "-m", "-c", "By Hand", "-G", "docker", "byhand"], check=True)
+    account = room.bench.accounts.find_local("byhand")
+    assert account is not None
+    room.bench.users.observe_member("byhand", account.uid, account.gid)
+    done = room.apply("login,name,groups\nbyhand,On The Roster,lab\n", adopt=True)
+    assert groups_of("byhand") == {"docker", "lab"}
+    room.rosters.undo(ADMIN, done["id"])
+    assert room.bench.removed_of == []
+    assert room.bench.accounts.find_local("byhand") == account
+    assert groups_of("byhand") == {"docker"}
+    assert room.row("byhand").managed is False
+    assert room.cohorts.list() == []
+
+
 def test_the_cohort_stays_while_somebody_of_it_is_left(room: Room) -> None:
     """An undo that could not remove everybody is run again; only then the cohort goes."""
     done = room.apply("login\nashu\ndev\n")
