@@ -110,7 +110,7 @@ def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=4, choices=range(2, 100), metavar="N", help="at least 2")
     options = parser.parse_args()
     if "DHOST_CGROUP" not in os.environ:
         print("run it with `sudo make bench`: it needs the disposable host", file=sys.stderr)
