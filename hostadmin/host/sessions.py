@@ -6,11 +6,15 @@ import select
 import signal
 import time
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from hostadmin.host import programs
+from hostadmin.host.programs import ProgramFailed
+
 PATIENCE_SECONDS: Final = 2.0
+AS_NOBODYS_GROUP: Final = ("setpriv", "--regid=65534", "--clear-groups")  # so that nobody of that uid may trace it
 POLL_SECONDS: Final = 0.05
 PROC: Final = "/proc"
 Whose = int | Container[int]
@@ -62,20 +66,48 @@ def end(*whose: Whose, patience_seconds: float = PATIENCE_SECONDS) -> int:
         patience_seconds: how long they may take after TERM, and again after KILL.
 
     """
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + patience_seconds
-        told: set[int] = set()
-        while left := running(*whose):
-            for pid in left:
-                if number is signal.SIGKILL or pid not in told:  # who forks faster than we look is killed again
-                    _signal(pid, whose, number)
-                    told.add(pid)
-            if time.monotonic() > deadline:
-                break
-            time.sleep(POLL_SECONDS if number is signal.SIGTERM else 0)
-        else:
-            return 0
-    return len(running(*whose))
+    if not _tell(whose, signal.SIGTERM, patience_seconds):
+        return 0
+    uids = [uid for uid in whose if isinstance(uid, int) and running(uid)]
+    _freeze(uids)
+    left = _tell(whose, signal.SIGKILL, patience_seconds)
+    _thaw(uids)
+    return left
+
+
+def _tell(whose: tuple[Whose, ...], number: signal.Signals, patience_seconds: float) -> int:
+    """Send a signal to all processes of these uids until there are none, or patience ends; return how many there are."""
+    deadline = time.monotonic() + patience_seconds
+    told: set[int] = set()
+    while left := running(*whose):
+        for pid in left:
+            if number is signal.SIGKILL or pid not in told:  # who forks faster than we look is killed again
+                _signal(pid, whose, number)
+                told.add(pid)
+        if time.monotonic() > deadline:
+            return len(running(*whose))
+        time.sleep(POLL_SECONDS if number is signal.SIGTERM else 0)
+    return 0
+
+
+def _freeze(uids: Sequence[int]) -> None:
+    """Stop all processes of uids at one stroke, so that none can outrun us by forking: kill(2) with -1, as that uid.
+
+    It cannot be told to spare those in containers: ``_thaw`` lets them go on.
+    """
+    for uid in uids:
+        if uid > 0:
+            with suppress(ProgramFailed):
+                programs.run([*AS_NOBODYS_GROUP, f"--reuid={uid}", "--", "sh", "-c", "kill -STOP -1"])
+
+
+def _thaw(uids: Sequence[int]) -> None:
+    """Let the processes of uids go on that live in containers."""
+    here = set(running(*uids)) if uids else set()
+    for name in os.listdir(PROC) if uids else ():
+        with suppress(OSError):
+            if name.isdigit() and int(name) not in here and _uids(name) & set(uids):
+                _signal(int(name), tuple(uids), signal.SIGCONT)
 
 
 def _signal(pid: int, whose: tuple[Whose, ...], number: signal.Signals) -> None:

@@ -495,6 +495,31 @@ def test_nobody_survives_a_lock(dated: Bench, how: str) -> None:
     assert sessions.running(uid) == []
 
 
+def test_what_lives_in_a_container_goes_on(dated: Bench) -> None:
+    """Everything of a uid is stopped at one stroke; a process of that uid in a container (another pid namespace) goes on afterwards."""
+    uid = dated.users.add(ADMIN, "ashu").uid
+    contained = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "setpriv", f"--reuid={uid}", "--", "sh", "-c", "while :; do sleep 0.05; done"]
+    )
+    deaf = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"], user=uid)
+    time.sleep(0.3)
+    [inside] = [pid for pid in pids_of(uid) if pid not in sessions.running(uid) and "sleep" not in Path(f"/proc/{pid}/comm").read_text()]
+    dated.users.lock(ADMIN, "ashu")
+    assert deaf.wait(5) == -signal.SIGKILL
+    assert Path(f"/proc/{inside}/stat").read_text().rpartition(") ")[2][0] in "SR"
+    before = Path(f"/proc/{inside}/schedstat").read_text()
+    time.sleep(0.3)
+    assert Path(f"/proc/{inside}/schedstat").read_text() != before
+    contained.kill()
+    os.kill(inside, signal.SIGKILL)
+    contained.wait()
+
+
+def pids_of(uid: int) -> list[int]:
+    """Return the processes of a uid, wherever they live."""
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and p.stat().st_uid == uid]
+
+
 def test_a_login_under_way_does_not_outlive_the_lock(dated: Bench) -> None:
     """sshd has asked PAM already when the lock comes: the session that starts afterwards is ended by the next run; nobody else's is."""
     uid = dated.users.add(ADMIN, "ashu").uid
