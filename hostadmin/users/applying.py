@@ -122,14 +122,21 @@ class Applying:
         self._context.database.write(lambda tx: plans.set_step(tx, plan.id, step.ref, status, message, action=step.action))
 
     def _create(self, actor: Actor, plan: Plan, steps: Sequence[Step]) -> dict[str, HostadminError]:
-        """Make accounts chunk by chunk: while passwords and records of one are seen to, useradd runs for the next."""
+        """Make accounts chunk by chunk: while passwords and records of one are seen to, useradd runs for the next.
+
+        Beside both the passwords of the one after that are hashed, which no tool waits for.
+        """
         supply, cohort = Supply(self._context), self._cohort_of(plan)
         orders = Orders(partial(self._mark_created, plan, "begun"), partial(self._mark_created, plan, "done"), plan.id)
         errors: dict[str, HostadminError] = {}
         before: Future[Reported] | None = None
-        with ThreadPoolExecutor(1, "finish") as second:
+        with ThreadPoolExecutor(1, "finish") as second, ThreadPoolExecutor(1, "hashes") as third:
+            ahead = third.submit(self._wishes, plan, steps[:CHUNK], cohort, supply)
             for start in range(0, len(steps), CHUNK):
-                works = self._making.begin(actor, self._wishes(plan, steps[start : start + CHUNK], cohort, supply), orders)
+                wishes = ahead.result()
+                if following := steps[start + CHUNK : start + 2 * CHUNK]:
+                    ahead = third.submit(self._wishes, plan, following, cohort, supply)
+                works = self._making.begin(actor, wishes, orders)
                 errors |= before.result() if before is not None else {}
                 before = second.submit(self._making.finish, works, orders)
                 if all(work.error is not None for work in works):
