@@ -15,7 +15,7 @@ from typing import Final
 
 from hostadmin.core import crypt
 from hostadmin.core.errors import Conflict, Failed
-from hostadmin.host import homes, programs
+from hostadmin.host import accountlocks, homes, programs
 from hostadmin.host.accountfiles import ETC, AccountFiles, HostAccount, Snapshot
 from hostadmin.host.programs import ProgramFailed
 
@@ -58,7 +58,8 @@ def lock_holder(etc: Path) -> str:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")
                 return f"process {pid} ({command[:100]}) holds by {lock}"
             return f"process {pid} holds by {lock}"
-    return f"somebody holds by {etc}/.pwd.lock"
+    pid = next((str(pid) for pid in accountlocks.holders(etc)), "")
+    return f"{f'process {pid}' if pid else 'somebody'} holds by {etc}/{accountlocks.LOCK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +320,7 @@ class Accounts(AccountFiles):
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         pause, longest = PAUSE_SECONDS
         while True:
+            accountlocks.free(self.etc)
             try:
                 with _TOOLS:
                     self._run(argv, stdin=stdin)

@@ -21,7 +21,7 @@ Whose = int | Container[int]
 
 
 def running(*whose: Whose) -> list[int]:
-    """Return the processes with one of these uids, real or effective, that do not live in a container.
+    """Return the processes with one of these uids, real, effective or saved, that do not live in a container.
 
     A process in another pid namespace is in a container, unless it is in a user namespace of its own too:
     that is what ``unshare`` gives a person without root, and it is no place to hide.
@@ -133,10 +133,10 @@ def _is_one_of(uids: set[int], whose: tuple[Whose, ...]) -> bool:
 
 
 def _uids(name: str) -> set[int]:
-    """Return real and effective uid of a process; none of one that is dead already (a zombie)."""
+    """Return real, effective and saved uid of a process, any of which it can act with; none of one that is dead already (a zombie)."""
     with open(f"{PROC}/{name}/status", "rb") as file:
         text = file.read()
     state, _, rest = text.partition(b"\nState:\t")[2].partition(b"\n")
     if not state or state[:1] in b"ZX":
         return set()
-    return {int(n) for n in rest.partition(b"Uid:\t")[2].split(None, 2)[:2]}
+    return {int(n) for n in rest.partition(b"Uid:\t")[2].split(None, 3)[:3]}

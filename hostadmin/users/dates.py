@@ -140,8 +140,19 @@ class Dates:
 
     def _shut(self, due: Sequence[User]) -> dict[str, str]:
         """Close accounts on the host; return login → why one is not closed."""
-        problems: dict[str, str] = {}
         on_host = [user for user in due if user.managed and is_same(self._accounts, user)]
+        whose = {user.login: self._context.whose(user) for user in on_host}
+        singles = frozenset(one for found in whose.values() for one in found if isinstance(one, int))
+        ranges = [one for found in whose.values() for one in found if isinstance(one, range)]
+        sessions.end(singles, *ranges)  # the order: see `shut`
+        problems = self._lock(on_host)
+        if sessions.end(singles, *ranges):
+            problems |= {login: "processes could not be ended" for login, found in whose.items() if sessions.running(*found)}
+        return self._lock([user for user in on_host if user.login not in problems]) | problems
+
+    def _lock(self, on_host: Sequence[User]) -> dict[str, str]:
+        """Lock accounts; return login → why one is not locked."""
+        problems: dict[str, str] = {}
         for user in on_host:
             try:
                 self._accounts.lock(user.login)
@@ -152,11 +163,6 @@ class Dates:
                 ):  # somebody holds the account files: nobody waits for it three hundred times
                     problems |= {u.login: error.message for u in on_host[on_host.index(user) :]}
                     break
-        whose = {user.login: self._context.whose(user) for user in on_host}
-        singles = frozenset(one for found in whose.values() for one in found if isinstance(one, int))
-        ranges = [one for found in whose.values() for one in found if isinstance(one, range)]
-        if sessions.end(singles, *ranges):
-            problems |= {login: "processes could not be ended" for login, found in whose.items() if sessions.running(*found)}
         return problems
 
 

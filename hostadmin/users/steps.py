@@ -60,12 +60,18 @@ def apply_ledger(accounts: Accounts, user: User) -> None:
 def shut(accounts: Accounts, user: User, whose: Sequence[int | range]) -> None:
     """Close an account on the host: no password, no other way of logging in, no process.
 
+    Processes first, which takes no new one: a fork bomb leaves none to the tools, a passwd(1) that its user has stopped holds the
+    account files. Then what has logged in meanwhile; and a password that was being set while the account was locked.
+
     Raises:
         Failed: processes stayed.
 
     """
+    sessions.end(*whose)
     accounts.lock(user.login)
-    if stayed := sessions.end(*whose):
+    stayed = sessions.end(*whose)
+    accounts.lock(user.login)
+    if stayed:
         raise Failed(f"{user.login} is locked, but {stayed} processes could not be ended; run it again.", key="processes-stay")
 
 
