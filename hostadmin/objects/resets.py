@@ -73,8 +73,13 @@ class Resets:
 
     # -- looking ----------------------------------------------------------------------------
 
-    def plan(self, users: Sequence[User], actor: Actor) -> dict[str, Any]:
+    def plan(self, users: Sequence[User], actor: Actor, *, cohort_id: str | None = None) -> dict[str, Any]:
         """Store and return a plan: what the accounts have, how much it is, and what could not come back.
+
+        Args:
+            users: the accounts.
+            actor: who asks.
+            cohort_id: the cohort whose users they are, if they are one's.
 
         Raises:
             Unavailable: the engine does not answer.
@@ -84,7 +89,7 @@ class Resets:
         steps = plan_steps(self.database, self.engine, self.keepers, users)
 
         def work(tx: Tx) -> Plan:
-            plan = plans.store(tx, KIND, steps)
+            plan = plans.store(tx, KIND, steps, {"cohort_id": cohort_id})
             resets.add(tx, plan.id, self.hours)
             return plan
 
@@ -100,6 +105,17 @@ class Resets:
         with self.database.read() as tx:
             plan, reset = self._get(tx, plan_id)
             return view(plan, reset, resets.items(tx, plan_id))
+
+    def cohort_of(self, plan_id: str) -> str | None:
+        """Return the id of the cohort that a plan was made for.
+
+        Raises:
+            NotFound: there is none with that id.
+
+        """
+        with self.database.read() as tx:
+            found: str | None = self._get(tx, plan_id)[0].detail.get("cohort_id")
+        return found
 
     def list(self) -> Sequence[dict[str, Any]]:
         """Return all resets that have been begun, newest first."""

@@ -69,6 +69,7 @@ def summary(plan: Plan, reset: Reset, items: Sequence[Item]) -> dict[str, Any]:
     shown: Mapping[str, Any] = view(plan, reset, items)
     return {
         "id": plan.id,
+        "cohort_id": plan.detail.get("cohort_id"),
         "begun_at": reset.begun_at,
         "until": reset.until,
         "state": str(reset.state),

@@ -57,18 +57,25 @@ class Returns:
         containers = {i.ref: i for i in items if i.kind is Kind.CONTAINER}
         ordered = [i for kind in (Kind.VOLUME, Kind.NETWORK) for i in items if i.kind is kind]
         ordered += [containers[ref] for ref in in_order([(i.ref, i.kept) for i in containers.values() if i.kept])]
-        with self.database.read() as tx:
-            owner = users.find(tx, items[0].owner_id)
         for item in ordered:
-            if item.state in (ItemState.RESTORED, ItemState.PURGED):
-                continue
-            if owner is None or owner.state is not UserState.ACTIVE:
-                self._settle(item, message=f"its account is {owner.state if owner else 'unknown'}: nothing of it may run")
-            else:
+            if item.state not in (ItemState.RESTORED, ItemState.PURGED):
                 self._bring_back(actor, item)
+
+    def _require_owner(self, item: Item) -> None:
+        """Refuse to bring anything back for an account without access: of one that is gone, nobody would take it away again.
+
+        Raises:
+            Conflict: it is.
+
+        """
+        with self.database.read() as tx:
+            owner = users.find(tx, item.owner_id)
+        if owner is None or owner.state is not UserState.ACTIVE:
+            raise Conflict(f"its account is {owner.state if owner else 'unknown'}: nothing of it may run", key="owner-closed")
 
     def _bring_back(self, actor: Actor, item: Item) -> None:
         try:
+            self._require_owner(item)
             if item.state in (ItemState.BEGUN, ItemState.SAVED) and self._is_still_there(item):
                 self.keepers[item.kind].revive(item)
                 self._settle(item, state=ItemState.RESTORED, restored_ref=item.ref, message="")
@@ -103,6 +110,7 @@ class Returns:
         claimed = timestamp()
         try:
             ref = keeper.restore(item, own_labels(item.owner_id, req), self._renewed(item.plan_id), made)
+            self._require_owner(item)  # a lock or a removal may have begun meanwhile, and not have seen it
         except HostadminError as error:
             self._give_up(item, intent, error, claimed)
             raise

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -216,7 +216,7 @@ class Cohorts:
         cohort = self._find(name)
         with self._context.database.read() as tx:
             members = users.of_cohort(tx, cohort.id)
-        return dict(self._resets.plan(members, actor))
+        return dict(self._resets.plan(members, actor, cohort_id=cohort.id))
 
     def reset(self, actor: Actor, name: str, *, plan_id: str | None = None, force: bool = False) -> dict[str, Any]:
         """Take away what a plan of a reset says (a new plan, if none is given); recoverable for a while.
@@ -228,7 +228,7 @@ class Cohorts:
         """
         cohort = self._find(name)
         if plan_id is not None:
-            self._check_reset(cohort, self._resets.show(plan_id))
+            self._check_reset(cohort, plan_id)
         return dict(self._resets.apply(actor, plan_id or self.plan_reset(actor, name)["id"], force=force))
 
     def undo_reset(self, actor: Actor, name: str, *, plan_id: str | None = None) -> dict[str, Any]:
@@ -241,26 +241,17 @@ class Cohorts:
         """
         cohort = self._find(name)
         if plan_id is not None:
-            self._check_reset(cohort, self._resets.show(plan_id))
-        logins = self._logins(cohort)
-        mine = (r for r in self._resets.list() if r["recoverable"] and logins >= set(r["accounts"]))
+            self._check_reset(cohort, plan_id)
+        mine = (r for r in self._resets.list() if r["recoverable"] and r["cohort_id"] == cohort.id)
         last = plan_id or next((str(r["id"]) for r in mine), None)
         if last is None:
             raise NotFound(f"No reset of {name} can be undone: there was none, or its time is over.", key="reset-not-found")
         return dict(self._resets.undo(actor, last))
 
-    def _logins(self, cohort: Cohort) -> AbstractSet[str]:
-        """Return the logins of all who are or were in a cohort."""
-        with self._context.database.read() as tx:
-            return {u.login for u in users.of_cohort(tx, cohort.id, removed=True)}
-
-    def _check_reset(self, cohort: Cohort, plan: Mapping[str, Any]) -> None:
-        """Refuse a plan that takes things away from, or brings them back to, somebody else."""
-        others = sorted(set(plan["accounts"]) - self._logins(cohort))
-        if others:
-            raise Conflict(
-                f"The plan {plan['id']} is not one of {cohort.name}: {others[0]} is not in it. Nothing was done.", key="plan-cohort"
-            )
+    def _check_reset(self, cohort: Cohort, plan_id: str) -> None:
+        """Refuse a plan of another cohort: what one has confirmed by name must not happen to others."""
+        if self._resets.cohort_of(plan_id) != cohort.id:
+            raise Conflict(f"The plan {plan_id} is not one of {cohort.name}. Nothing was done.", key="plan-cohort")
 
     # -- the end ----------------------------------------------------------------------------
 
