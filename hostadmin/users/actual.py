@@ -17,6 +17,10 @@ from hostadmin.users.steps import fingerprint
 OBJECTS: Final = (Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME)
 
 
+OWN: Final = frozenset({"comment", "shell", "password", "change day", "home", "keys"})
+"""Facts that people can change by themselves (chfn, chsh, passwd, chmod, their own files), as often as they like."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actual:
     """One login as it is now.
@@ -62,7 +66,11 @@ class Actual:
 
 def differences(login: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return where an account differs from what a plan relied on, one sentence each."""
-    return [f"{login}: {name} was {_shown(before.get(name))}, is {_shown(now.get(name))}" for name in now if now[name] != before.get(name)]
+    return [
+        f"{login}: {name} was {_shown(before[name])}, is {_shown(now[name])}"
+        for name in now
+        if name in before and now[name] != before[name]
+    ]
 
 
 def _shown(value: Any) -> str:

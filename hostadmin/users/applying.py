@@ -101,7 +101,16 @@ class Applying:
 
     def backward(self, actor: Actor, plan: Plan, step: Step) -> HostadminError | None:
         """Take one step back; return why it could not be done: it stays ``undoing`` then."""
-        return self._carry_out(self._backwards[step.action], actor, plan, step, ("undoing", "undoing", "undone"))
+        with self._context.of(step.ref):
+            act = self._backwards[step.action] if self._is_ours(plan, step) else _nothing
+            return self._carry_out(act, actor, plan, step, ("undoing", "undoing", "undone"))
+
+    def _is_ours(self, plan: Plan, step: Step) -> bool:
+        """Tell whether a login that the plan has found is still the account that it was, and in the plan's cohort."""
+        known = self._context.find(step.ref)
+        if step.action == CHANGE:  # which may have brought it into this cohort
+            return known is not None and known.uid == step.facts["before"]["uid"]
+        return step.action not in (LEAVE, UNLOCK) or (known is not None and known.cohort_id == self._cohort_of(plan).id)
 
     def _carry_out(
         self, act: Callable[[Actor, Plan, Step], None], actor: Actor, plan: Plan, step: Step, words: tuple[str, str, str]
@@ -357,6 +366,10 @@ def _lost_a_race(error: HostadminError | None) -> bool:
 
 def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
+
+
+def _nothing(_actor: Actor, _plan: Plan, _step: Step) -> None:
+    """Leave alone what has gone, or is somebody else by now."""
 
 
 def _ignore(_value: object) -> None:
