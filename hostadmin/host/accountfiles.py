@@ -1,5 +1,6 @@
 """The account files as they are now: passwd, shadow, group, gshadow. Only reads; asks afresh every time."""
 
+import os
 import pwd
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set as AbstractSet
@@ -160,6 +161,11 @@ class AccountFiles:
     def lines(self, name: str, login: str) -> int:
         """Return how many lines a file has for a login."""
         return len(self._lines_of(name, login))
+
+    def mark(self) -> tuple[int, int]:
+        """Return what changes whenever passwd is written: the tools put a new file in place of the old one."""
+        found = os.stat(self.etc / "passwd")
+        return found.st_ino, found.st_mtime_ns
 
     def read(self) -> "Snapshot":
         """Return what all files say now, each read once: for looking at many accounts."""

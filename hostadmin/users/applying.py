@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from hostadmin.users.supply import Supply
 
 HASHES: Final = "roster-hashes"
 OLD_HASHES: Final = "roster-old-hashes"
-CHUNK: Final = 50  # accounts that are made at a time; so many are taken back after a kill
+CHUNK: Final = 100  # accounts that are made at a time; so many are taken back after a kill
 ROUNDS: Final = 5  # in which a number that somebody else has taken meanwhile is replaced
 UID_TAKEN: Final = 4  # useradd(8)
 VERIFICATION: Final = "account-verification"  # the gid was taken, so useradd chose another
@@ -131,29 +131,21 @@ class Applying:
         self._context.database.write(lambda tx: plans.set_step(tx, plan.id, step.ref, status, message, action=step.action))
 
     def _create(self, actor: Actor, plan: Plan, steps: Sequence[Step]) -> dict[str, HostadminError]:
-        """Make accounts chunk by chunk: while passwords and records of one are seen to, useradd runs for the next.
-
-        Beside both the passwords of the one after that are hashed, which no tool waits for.
-        """
+        """Make accounts chunk by chunk; beside one the passwords of the next are hashed, which no tool waits for."""
         supply, cohort = Supply(self._context), self._cohort_of(plan)
         orders = Orders(partial(self._mark_created, plan, "begun"), partial(self._mark_created, plan, "done"), plan.id)
         errors: dict[str, HostadminError] = {}
-        before: Future[Reported] | None = None
-        with ThreadPoolExecutor(1, "finish") as second, ThreadPoolExecutor(1, "hashes") as third:
-            ahead = third.submit(self._wishes, plan, steps[:CHUNK], cohort, supply)
+        with ThreadPoolExecutor(1, "hashes") as beside:
+            ahead = beside.submit(self._wishes, plan, steps[:CHUNK], cohort, supply)
             for start in range(0, len(steps), CHUNK):
-                wishes = ahead.result()
-                if following := steps[start + CHUNK : start + 2 * CHUNK]:
-                    ahead = third.submit(self._wishes, plan, following, cohort, supply)
-                works = self._making.begin(actor, wishes, orders)
-                errors |= before.result() if before is not None else {}
-                before = second.submit(self._making.finish, works, orders)
-                if all(work.error is not None for work in works):
-                    errors |= {
-                        step.ref: Failed("Not begun: nothing could be made before it.", key=NOT_BEGUN) for step in steps[start + CHUNK :]
-                    }
+                wishes, left = ahead.result(), steps[start + CHUNK :]
+                if left:
+                    ahead = beside.submit(self._wishes, plan, left[:CHUNK], cohort, supply)
+                failed = self._making.make(actor, wishes, orders)
+                errors |= failed
+                if len(failed) == len(wishes):
+                    errors |= {step.ref: Failed("Not begun: nothing could be made before it.", key=NOT_BEGUN) for step in left}
                     break
-            errors |= before.result() if before is not None else {}
         return errors
 
     @staticmethod

@@ -5,8 +5,9 @@ transaction. After a kill the recovery takes back every account without an outco
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,7 +20,7 @@ from hostadmin.core.errors import Failed, HostadminError
 from hostadmin.core.values import Actor, UserState
 from hostadmin.host import homes, keyfiles
 from hostadmin.host.accountfiles import Snapshot
-from hostadmin.host.accounts import LOCKED, NewAccount
+from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE, NewAccount
 from hostadmin.host.programs import ProgramFailed
 from hostadmin.store import numbers, quotas, users
 from hostadmin.store.database import Tx
@@ -28,6 +29,7 @@ from hostadmin.users.numbers import Given
 from hostadmin.users.steps import fingerprint, undo_add
 
 RECORD_SECONDS: Final = 30.0
+POLL_SECONDS: Final = 0.001
 TAKEN: Final = (4, 9)  # useradd(8): uid or name in use; nothing was written, and what has them is somebody else's
 Rows = Callable[[Tx, str], object]
 
@@ -97,20 +99,33 @@ class Making:
         self._accounts = context.accounts
         self._places = context.places
 
-    def make(self, actor: Actor, wishes: Sequence[Wish], *, orders: Orders = Orders()) -> Mapping[str, HostadminError]:
-        """Make accounts; return login → error of those that could not be made, of which nothing is left."""
-        return self.finish(self.begin(actor, wishes, orders), orders)
-
-    def begin(self, actor: Actor, wishes: Sequence[Wish], orders: Orders) -> Sequence[Work]:
-        """Record the intents and run useradd, in the order of the wishes; ``finish`` must follow, whatever came of it."""
+    def make(self, actor: Actor, wishes: Sequence[Wish], orders: Orders = Orders()) -> Mapping[str, HostadminError]:
+        """Make accounts, in the order of the wishes; return login → error of those that could not be made, of which nothing is left."""
         works = [self._prepare(wish, orders.plan) for wish in wishes]
         self._intend(actor, works, orders.begin)
         if any(work.wish.docker for work in works):
             self._attempt(works, lambda _work: self._accounts.ensure_group(self._places.group))
-        stop = threading.Event()
+        self._create_in_order(works)
+        self._set_passwords(works)
+        self._force_changes(works)
         for work in works:
-            self._try(partial(self._create, stop), work)
-        return works
+            self._try(self._write_keys, work)
+        self._verify(works)
+        self._conclude(works, orders.end)
+        return {work.wish.login: work.error for work in works if work.error is not None}
+
+    def _create_in_order(self, works: Sequence[Work]) -> None:
+        """Run useradd for one after the other: the next starts once the one before has written its line, and waits for its lock.
+
+        Half of what useradd does comes before its lock and after its first file; so those halves go side by side.
+        """
+        stop = threading.Event()
+        with ThreadPoolExecutor(TOOLS_AT_ONCE, "accounts") as lanes:
+            for work in works:
+                before = self._accounts.mark()
+                running = lanes.submit(self._try, partial(self._create, stop), work)
+                while not running.done() and self._accounts.mark() == before:
+                    time.sleep(POLL_SECONDS)
 
     def finish(self, works: Sequence[Work], orders: Orders) -> Mapping[str, HostadminError]:
         """Do what comes after useradd, read everything back, record it, take back what failed; return login → error.
