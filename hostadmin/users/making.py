@@ -119,13 +119,15 @@ class Making:
 
         Half of what useradd does comes before its lock and after its first file; so those halves go side by side.
         """
-        stop = threading.Event()
+        stop, begun = threading.Event(), []
         with ThreadPoolExecutor(TOOLS_AT_ONCE, "accounts") as lanes:
             for work in works:
                 before = self._accounts.mark()
-                running = lanes.submit(self._try, partial(self._create, stop), work)
-                while not running.done() and self._accounts.mark() == before:
+                begun.append(lanes.submit(self._try, partial(self._create, stop), work))
+                while not begun[-1].done() and self._accounts.mark() == before:
                     time.sleep(POLL_SECONDS)
+        for running in begun:
+            running.result()  # what is no error of one account ends the whole
 
     def finish(self, works: Sequence[Work], orders: Orders) -> Mapping[str, HostadminError]:
         """Do what comes after useradd, read everything back, record it, take back what failed; return login → error.
