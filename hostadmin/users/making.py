@@ -129,19 +129,6 @@ class Making:
         for running in begun:
             running.result()  # what is no error of one account ends the whole
 
-    def finish(self, works: Sequence[Work], orders: Orders) -> Mapping[str, HostadminError]:
-        """Do what comes after useradd, read everything back, record it, take back what failed; return login → error.
-
-        May run beside the ``begin`` of the next ones: the tools wait for each other.
-        """
-        self._set_passwords(works)
-        self._force_changes(works)
-        for work in works:
-            self._try(self._write_keys, work)
-        self._verify(works)
-        self._conclude(works, orders.end)
-        return {work.wish.login: work.error for work in works if work.error is not None}
-
     def _prepare(self, wish: Wish, plan: str | None) -> Work:
         given = wish.given
         groups = tuple(sorted({*wish.groups, *([self._places.group] if wish.docker else [])}))
