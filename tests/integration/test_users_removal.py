@@ -7,44 +7,20 @@ import signal
 import stat
 import subprocess
 import sys
-import tarfile
 import time
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from hostadmin.core.errors import Conflict, Failed, NotFound
-from hostadmin.core.values import UserState
-from hostadmin.host import homes, remains
-from hostadmin.store import archives, users
-from hostadmin.store.archives import Archive
+from hostadmin.core.errors import Conflict, Failed
+from hostadmin.host import remains
 from hostadmin.users.context import Keeping
 from tests.integration.people import SYSTEM_PYTHON
-from tests.integration.accounts import ADMIN, FILES, PASSWORD, ROOT, Bench, is_clean, listed, mentions, su
+from tests.integration.accounts import ADMIN, FILES, PASSWORD, ROOT, Bench, is_clean, mentions, su
+from tests.integration.homearchives import archives_of, in_archive, kept
 
+__all__ = ["kept"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.usefixtures("pristine_accounts")]
-
-
-@pytest.fixture
-def kept(tmp_path: Path, pristine_accounts: None) -> Iterator[Bench]:
-    """The service, with archives."""
-    bench = Bench(tmp_path, Keeping(archives=str(tmp_path / "homes"), archive_days=30))
-    yield bench
-    bench.database.close()
-
-
-def archives_of(bench: Bench) -> list[Archive]:
-    """Return the rows of archives that are still kept."""
-    with bench.database.read() as tx:
-        return list(archives.of_all(tx))
-
-
-def in_archive(path: str) -> dict[str, tarfile.TarInfo]:
-    """Return the members of an archive by name."""
-    with tarfile.open(path) as tar:
-        return {member.name: member for member in tar.getmembers()}
 
 
 def test_a_home_is_archived_first(kept: Bench) -> None:
@@ -400,163 +376,6 @@ def judge_removed(bench: Bench, where: str) -> None:
     checked = subprocess.run(["sha256sum", "-c", f"{row.path}.sha256"], cwd=folder, capture_output=True, check=False)
     assert checked.returncode == 0, where
     assert {"./ashu/one", "./ashu/two"} <= set(in_archive(row.path)), f"{where}: a home that was half deleted is archived whole"
-
-
-# -- leave, unlock, release ----------------------------------------------------------------------
-
-
-def test_leave_and_take_it_back(kept: Bench) -> None:
-    """Locked out, nothing removed; unlocked as it was; twice is once; an expiry does not weaken it."""
-    kept.users.add(ADMIN, "ashu", docker=True, password=PASSWORD)
-    assert kept.users.leave(ADMIN, "ashu").state == "leaving"
-    assert not su("ashu", PASSWORD)
-    records = len(kept.records())
-    assert kept.users.leave(ADMIN, "ashu").state == "leaving"
-    assert len(kept.records()) == records
-    assert os.path.isdir("/home/ashu")
-    assert not kept.users.show("ashu").drift
-    assert kept.users.unlock(ADMIN, "ashu").state == "active"
-    assert su("ashu", PASSWORD)
-    kept.users.leave(ADMIN, "ashu")
-    kept.users.expire(ADMIN, "ashu")
-    assert kept.users.show("ashu").state == "leaving"
-    kept.users.remove(ADMIN, "ashu")
-    with pytest.raises(NotFound):
-        kept.users.show("ashu")
-
-
-def test_taking_a_leave_back_does_not_open_what_was_locked(kept: Bench) -> None:
-    """An administrator's lock wins, whether it came before or while the account was leaving; so does a first day that is to come."""
-    today = kept.users._context.today()
-    for login in ("before", "meanwhile", "waits", "expired"):
-        kept.users.add(ADMIN, login, password=PASSWORD)
-    kept.users.lock(ADMIN, "before")
-    kept.users.lock(ADMIN, "waits")
-    row = kept.row("waits")
-    assert row is not None
-    kept.database.write(lambda tx: users.change(tx, row.id, starts=today + timedelta(days=5)))
-    kept.users.expire(ADMIN, "expired")
-    for login in ("before", "meanwhile", "waits", "expired"):
-        kept.users.leave(ADMIN, login)
-    kept.users.lock(ADMIN, "meanwhile")
-    records = len(kept.records())
-    kept.users.lock(ADMIN, "meanwhile")
-    assert len(kept.records()) == records
-    got = {login: kept.users.unlock(ADMIN, login) for login in ("before", "meanwhile", "waits", "expired")}
-    assert {login: view.state for login, view in got.items()} == {
-        "before": "locked",
-        "meanwhile": "locked",
-        "waits": "locked",
-        "expired": "expired",
-    }
-    assert got["waits"].starts == (today + timedelta(days=5)).isoformat()
-    assert all(not view.drift and kept.accounts.is_locked(login) for login, view in got.items())
-    assert kept.users.unlock(ADMIN, "before").state == "active"
-    assert su("before", PASSWORD)
-
-
-def test_an_unlock_forgets_the_archive_of_a_removal_that_was_given_up(kept: Bench) -> None:
-    """What the person does afterwards must be in the next one."""
-    uid = kept.users.add(ADMIN, "ashu").uid
-
-    def cut(argv: list[str]) -> None:
-        if argv[0] == "userdel":
-            raise Failed("planted")
-
-    kept.tools.before = cut
-    with pytest.raises(Failed, match="planted"):
-        kept.users.remove(ADMIN, "ashu")
-    kept.tools.before = lambda _argv: None
-    assert kept.users.unlock(ADMIN, "ashu").state == "active"
-    Path("/home/ashu/later").write_text("x")
-    os.chown("/home/ashu/later", uid, uid)
-    found = kept.users.remove(ADMIN, "ashu")
-    assert found.archive is not None
-    assert "./ashu/later" in in_archive(found.archive.path)
-    assert len(os.listdir(kept.places.keeping.archives)) == 2
-
-
-def test_an_adopted_account_is_released_not_removed(kept: Bench) -> None:
-    """Its objects, our groups, keys and access go; account, home, password and its own keys stay; then it is nobody of ours."""
-    subprocess.run(["groupadd", "class7"], check=False)
-    uid = kept.users.add(ADMIN, "ashu", docker=True, password=PASSWORD).uid
-    row = kept.row("ashu")
-    assert row is not None
-    ours, theirs = "ssh-ed25519 AAAAours trainer", "ssh-ed25519 AAAAtheirs me@home"
-    folder = Path("/home/ashu/.ssh")
-    folder.mkdir(mode=0o700)
-    (folder / "authorized_keys").write_text(f"{theirs}\n{ours}\n")
-    for path in (folder, folder / "authorized_keys"):
-        os.chown(path, uid, uid)
-    subprocess.run(["usermod", "-aG", "class7,audio", "ashu"], check=True)
-    kept.database.write(lambda tx: users.change(tx, row.id, adopted=True, groups=("class7",), keys=(ours,)))
-    with pytest.raises(Conflict, match="user release ashu"):
-        kept.users.remove(ADMIN, "ashu")
-    kept.owned[row.id] = ["container busy: device busy"]
-    with pytest.raises(Failed, match="device busy"):
-        kept.users.release(ADMIN, "ashu")
-    assert kept.users.show("ashu").state == "leaving"
-    kept.owned.clear()
-    view = kept.users.release(ADMIN, "ashu")
-    assert (view.state, view.managed, view.docker, list(view.groups)) == ("active", False, False, [])
-    assert su("ashu", PASSWORD)
-    assert listed("/etc/group", "docker") == listed("/etc/group", "class7") == []
-    assert listed("/etc/group", "audio") == ["ashu"]
-    assert (folder / "authorized_keys").read_text() == f"{theirs}\n"
-    assert homes.find_problem("/home/ashu", uid) is None
-    changed = kept.row("ashu")
-    assert changed is not None
-    assert (changed.state, changed.docker, changed.keys, changed.adopted) == (UserState.ACTIVE, None, (), False)
-    assert archives_of(kept) == []
-    kept.users.add(ADMIN, "rohit")
-    with pytest.raises(Conflict, match="user remove rohit"):
-        kept.users.release(ADMIN, "rohit")
-
-
-def test_a_release_does_not_hang_on_what_somebody_makes_of_their_keys(kept: Bench) -> None:
-    """``.ssh`` is a symlink to /etc, then a file: nothing is written there, and the account is released all the same."""
-    for trick in ("symlink", "file", "folder in the way"):
-        login = f"user{len(trick)}"
-        uid = kept.users.add(ADMIN, login).uid
-        row = kept.row(login)
-        assert row is not None
-        kept.database.write(lambda tx, i=row.id: users.change(tx, i, adopted=True, keys=("ssh-ed25519 AAAAours trainer",)))
-        folder = Path(f"/home/{login}/.ssh")
-        if trick == "symlink":
-            folder.symlink_to("/etc")
-        elif trick == "file":
-            folder.write_text("")
-        else:
-            (folder / "authorized_keys").mkdir(parents=True)
-            os.chown(folder, uid, uid)
-        kept.users.release(ADMIN, login)
-        assert "keys_left" in kept.records("outcome")[-1]["detail"]
-        assert Path("/etc").stat().st_uid == 0
-        assert not Path("/etc/authorized_keys").exists()
-
-
-def test_nobody_escapes_by_files_that_come_and_go(kept: Bench) -> None:
-    """du cannot tell the size of a home in which somebody works: the removal ends that first, and asks again."""
-    uid = kept.users.add(ADMIN, "ashu").uid
-    loop = "while :; do mkdir -p a/b/c/d; rm -rf a; done"
-    busy = [
-        subprocess.Popen(["sh", "-c", f"mkdir w{n}; cd w{n}; {loop}"], user=uid, cwd="/home/ashu", stderr=subprocess.DEVNULL)
-        for n in range(4)
-    ]
-    kept.users.remove(ADMIN, "ashu")
-    assert all(process.wait(5) != 0 for process in busy)
-    assert not os.path.lexists("/home/ashu")
-
-
-def test_a_locked_adopted_account_is_open_again_when_it_is_released(kept: Bench) -> None:
-    """What hostadmin closed, it opens."""
-    kept.users.add(ADMIN, "ashu", password=PASSWORD)
-    row = kept.row("ashu")
-    assert row is not None
-    kept.database.write(lambda tx: users.change(tx, row.id, adopted=True))
-    kept.users.lock(ADMIN, "ashu")
-    kept.users.release(ADMIN, "ashu")
-    assert su("ashu", PASSWORD)
 
 
 def test_three_hundred_removals_cost_little_besides_the_tools(kept: Bench) -> None:
