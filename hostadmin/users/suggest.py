@@ -17,26 +17,16 @@ NOT_NAMES: Final = frozenset(
 """Titles and additions that no login is made of."""
 
 
-def suggest_login(name: str, taken: AbstractSet[str]) -> str | None:
-    """Return a login for a person that nobody has.
+def login_stem(name: str) -> str:
+    """Return what a person's login begins with before it is numbered; empty if nothing can be made of the name.
 
     ``Ashu Kumar`` and ``Kumar, Ashu`` give ``akumar``; a single name stays whole; of several given names the first counts, of
-    several surnames the last. Taken and reserved logins get a number: ``akumar2``, ``akumar3``.
+    several surnames the last.
 
     Args:
         name: as the person writes it, in any script.
-        taken: logins (and names of groups) that it must not be.
-
-    Returns:
-        The login; None if nothing of the name can be written with a to z.
 
     """
-    stem = login_stem(name)
-    return number_login(stem, taken) if stem else None
-
-
-def login_stem(name: str) -> str:
-    """Return what a person's login begins with before it is numbered; empty if nothing can be made of the name."""
     surnames, _, given = name.partition(",")
     ordered = _without_titles(_words(given)) + _without_titles(_words(surnames)) or _words(surnames)
     if not ordered:

@@ -1,13 +1,14 @@
 """The configuration: the file for people says what the code says; unknown keys are errors."""
 
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
 from hostadmin.core.errors import Invalid
-from hostadmin.settings import Settings, load
+from hostadmin.settings import Settings, UsersSettings, load
+from hostadmin.users.numbers import Ranges
 
 FILE = Path(__file__).parents[2] / "config" / "hostadmin.toml"
 
@@ -54,3 +55,9 @@ def test_all_problems_are_told_at_once(tmp_path):
 def test_a_file_that_is_asked_for_must_be_there(tmp_path):
     with pytest.raises(Invalid):
         load(str(tmp_path / "none.toml"), {})
+
+
+def test_the_ranges_of_numbers_say_the_same_where_they_are_used():
+    """Nothing below reads the settings; what stands there for a lone service must not drift from them."""
+    ours = {f.name: getattr(Ranges(), f.name) for f in fields(Ranges)}
+    assert ours == {name: getattr(UsersSettings(), name) for name in ours}
