@@ -123,8 +123,26 @@ def judge_host(trainer: Trainer, rows: list[dict[str, str]], hashed: str) -> Non
     assert is_clean()
 
 
+def judge_reset(trainer: Trainer, cohort: str, logins: tuple[str, ...]) -> None:
+    """What students of a class have at the engine goes, their names are free at once, and no account is touched by it."""
+    assert trainer.engine is not None
+    eye, accounts = trainer.engine.eye, host_state()
+    for login in logins:
+        student = Student(login)
+        student.ok("network", "create", f"{login}br1")
+        student.ok("run", "-itd", "--name", f"{login}c1", "--network", f"{login}br1", "-v", f"{login}v:/v", "alpine")
+    said = trainer.ok("cohort", "reset", cohort, "--yes")
+    assert f"{len(logins)} containers, {len(logins)} networks, {len(logins)} volumes of {len(logins)} users" in said
+    assert (eye.containers(), eye.networks(), eye.volumes()) == ({}, {}, set())
+    for login in logins:
+        student = Student(login)
+        assert [student.ok(*call) for call in (("ps", "-aq"), ("volume", "ls", "-q"))] == ["", ""]
+        student.ok("run", "-d", "--name", f"{login}c1", "alpine", "sleep", "1000")
+    judge_same(accounts)
+
+
 def test_a_class_of_three_hundred(trainer: Trainer, before: dict[str, Any]) -> None:
-    """Applied, changed, applied again without a step, carded, ended: every file as it was before; archives and tombstones stay."""
+    """Applied, changed, applied again without a step, carded, reset, ended: every file as it was before; archives and tombstones stay."""
     hashed, key, other = make_hash(SECRET), make_key("first"), make_key("second")
     rows = roster_of_three_hundred(hashed, key)
     file = write("python.csv", as_csv(rows))
@@ -156,6 +174,7 @@ def test_a_class_of_three_hundred(trainer: Trainer, before: dict[str, Any]) -> N
     assert "handed out already" in trainer.refused("cohort", "cards", "python", "-o", "again.html")
     assert not Path("/mnt/rosters/again.html").exists()
 
+    judge_reset(trainer, "python", ("stud002", "stud004", "stud006"))
     Path("/home/stud001/work.txt").write_text("all of it")
     numbers = {row["login"]: trainer.ledger(row["login"]) for row in rows}
     assert f"{CLASS} users removed" in trainer.ok("cohort", "end", "python", "--yes")
