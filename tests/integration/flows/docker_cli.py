@@ -66,12 +66,14 @@ TERMINAL: Final = Flow(
         Step(
             "docker run -it --rm --name t1 alpine",
             4,
-            (Line("until stty size 2>/dev/null; do :; done"), Line("echo $TERM $HOSTNAME"), Line("", press="exit 4\n")),
+            (Line("until stty size 2>/dev/null | grep .; do :; done"), Line("echo $TERM $HOSTNAME"), Line("", press="exit 4\n")),
         ),
         Step("docker run -it --name t2 alpine", 0, (Line("echo in-$((40+2))", r"in-42\n/ # $"), Line("", press=DETACH))),
         Step("docker attach t2", ANY, (Line("echo back", r"back\n/ # $"), Line("", press=DETACH))),
         Step("docker attach --detach-keys ctrl-a,x t2", ANY, (Line("echo again", r"again\n/ # $"), Line("", press="\x01x"))),
-        Step("docker exec -it t2 sh", 7, (Line("until stty size 2>/dev/null; do :; done"), Line("tty"), Line("", press="exit 7\n"))),
+        Step(
+            "docker exec -it t2 sh", 7, (Line("until stty size 2>/dev/null | grep .; do :; done"), Line("tty"), Line("", press="exit 7\n"))
+        ),
         Step("docker exec -t t2 ls -d /bin /etc"),
         Step("docker stop -t 0 t2"),
         Step("docker start -ai t2", 3, (Line("", press="exit 3\n"),)),

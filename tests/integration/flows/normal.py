@@ -11,6 +11,7 @@ _PLAIN: Final = tuple(
         (r"/home/ashu/(guarded|bare)\b", "<home>"),
         (r"/mnt/(docker|bare)/data", "<data>"),
         (r"/run/(docker|bare)/netns", "<netns>"),
+        (r" +\.\.\. ", " ... "),  # docker-compose 1.29 indents by the longest name it knows when it writes the line
         (r"Docker daemon +[\d.]+ ?k?B", "Docker daemon <size>"),
         # the CLI says it when the goroutine that waits is faster than the end of the one that starts
         (r'(?m)^time="[^"]*" level=error msg="error waiting for container: context canceled"\n', ""),
