@@ -16,7 +16,9 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any, Final
 
-from tests.integration.accounts import FILES
+import pytest
+
+from tests.integration.accounts import FILES, is_clean
 from tests.integration.stage import STATE, Engine, Hostadmin, make_stage
 
 ARCHIVES: Final = Path("/var/lib/hostadmin/homes")
@@ -122,6 +124,26 @@ def classroom() -> Iterator[Trainer]:
     finally:
         for group in GROUPS:
             subprocess.run(["groupdel", group], check=False, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Iterator[Trainer]:
+    """A trainer at a host with hostadmin."""
+    with classroom() as found:
+        yield found
+
+
+@pytest.fixture
+def before(trainer: Trainer) -> Iterator[dict[str, Any]]:
+    """The host as it is; every test leaves it so, byte for byte, and no intent open."""
+    state, there = host_state(), trainer.ask("cohort", "list")
+    yield state
+    for cohort in trainer.ask("cohort", "list"):
+        if cohort["name"] not in {c["name"] for c in there}:
+            trainer.run("cohort", "end", cohort["name"], "--yes", "--no-archive")
+    judge_same(state)
+    assert is_clean()
+    assert trainer.hostadmin.rows("select * from audit_open") == []
 
 
 # -- rosters ------------------------------------------------------------------------------------

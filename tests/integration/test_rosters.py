@@ -2,7 +2,6 @@
 
 import stat
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from tests.integration.classes import (
     Trainer,
     as_csv,
     as_toml,
+    before,
     check_archives,
-    classroom,
     host_state,
     judge_same,
     lines_of,
@@ -26,6 +25,7 @@ from tests.integration.classes import (
     passwords_of,
     stamps,
     students,
+    trainer,
     unordered,
     watched_tools,
     write,
@@ -33,31 +33,13 @@ from tests.integration.classes import (
 from tests.integration.people import Student, process_of
 from tests.integration.stage import until
 
+__all__ = ["before", "trainer"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 CLASS = 300
 TODAY = datetime.now(tz=UTC).date()
 SOON = (TODAY + timedelta(days=9)).isoformat()
 LATER = (TODAY + timedelta(days=30)).isoformat()
 SECRET = "Trainers#own42"
-
-
-@pytest.fixture(scope="module")
-def trainer() -> Iterator[Trainer]:
-    """A trainer at a host with hostadmin."""
-    with classroom() as found:
-        yield found
-
-
-@pytest.fixture
-def before(trainer: Trainer) -> Iterator[dict[str, Any]]:
-    """The host as it is; every test leaves it so, byte for byte, and no intent open."""
-    state = host_state()
-    yield state
-    for cohort in trainer.ask("cohort", "list"):
-        trainer.run("cohort", "end", cohort["name"], "--yes", "--no-archive")
-    judge_same(state)
-    assert is_clean()
-    assert trainer.hostadmin.rows("select * from audit_open") == []
 
 
 def expiry_of(day: str) -> str:

@@ -10,43 +10,24 @@ from typing import Any, Final
 
 import pytest
 
-from tests.integration.accounts import is_clean
 from tests.integration.classes import (
     Trainer,
     as_csv,
-    classroom,
+    before,
     database_state,
     host_state,
     judge_same,
     make_key,
     stamps,
     students,
+    trainer,
     write,
 )
 
+__all__ = ["before", "trainer"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 GOOD: Final = "good001,Good Student,\n"
 HASH: Final = "$6$abcdefgh$" + "a" * 86
-
-
-@pytest.fixture(scope="module")
-def trainer() -> Iterator[Trainer]:
-    """A trainer at a host with hostadmin."""
-    with classroom() as found:
-        yield found
-
-
-@pytest.fixture
-def before(trainer: Trainer) -> Iterator[dict[str, Any]]:
-    """The host as it is; every test leaves it so, byte for byte, and no intent open."""
-    state, there = host_state(), trainer.ask("cohort", "list")
-    yield state
-    for cohort in trainer.ask("cohort", "list"):
-        if cohort["name"] not in {c["name"] for c in there}:
-            trainer.run("cohort", "end", cohort["name"], "--yes", "--no-archive")
-    judge_same(state)
-    assert is_clean()
-    assert trainer.hostadmin.rows("select * from audit_open") == []
 
 
 def judge_refusal(trainer: Trainer, file: Path, expected: list[str], *argv: str) -> str:

@@ -14,26 +14,20 @@ from tests.integration.accounts import is_clean
 from tests.integration.classes import (
     Trainer,
     as_csv,
-    classroom,
     host_state,
     judge_same,
     lines_of,
     make_key,
     memberships,
     students,
+    trainer,
     unordered,
     write,
 )
 from tests.integration.people import Student
 
+__all__ = ["trainer"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def trainer() -> Iterator[Trainer]:
-    """A trainer at a host with hostadmin."""
-    with classroom() as found:
-        yield found
 
 
 @pytest.fixture

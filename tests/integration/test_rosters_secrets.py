@@ -11,20 +11,14 @@ from typing import Final
 import pytest
 
 from tests.integration.accounts import su
-from tests.integration.classes import ROSTERS, Trainer, as_csv, classroom, make_hash, students, write
+from tests.integration.classes import ROSTERS, Trainer, as_csv, make_hash, students, trainer, write
 from tests.integration.stage import STATE
 
+__all__ = ["trainer"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 COUNT: Final = 24
 VAULT: Final = Path("/run/hostadmin/secrets")
 PLACES: Final = (STATE, Path("/tmp"), Path("/var/tmp"), Path("/run"), Path("/var/log"), Path("/var/lib/hostadmin"), Path("/dev/shm"))
-
-
-@pytest.fixture(scope="module")
-def trainer() -> Iterator[Trainer]:
-    """A trainer at a host with hostadmin."""
-    with classroom() as found:
-        yield found
 
 
 class Peeper:

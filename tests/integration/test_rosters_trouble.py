@@ -17,6 +17,7 @@ from tests.integration.classes import (
     ARCHIVES,
     Trainer,
     as_csv,
+    before,
     classroom,
     host_state,
     judge_same,
@@ -27,6 +28,7 @@ from tests.integration.classes import (
 )
 from tests.integration.stage import STATE
 
+__all__ = ["before"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 
 
@@ -41,19 +43,6 @@ def trainer() -> Iterator[Trainer]:
             yield found
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-@pytest.fixture
-def before(trainer: Trainer) -> Iterator[dict[str, Any]]:
-    """The host as it is; every test leaves it so, byte for byte, and no intent open."""
-    state, there = host_state(), trainer.ask("cohort", "list")
-    yield state
-    for cohort in trainer.ask("cohort", "list"):
-        if cohort["name"] not in {c["name"] for c in there}:
-            trainer.run("cohort", "end", cohort["name"], "--yes", "--no-archive")
-    judge_same(state)
-    assert is_clean()
-    assert trainer.hostadmin.rows("select * from audit_open") == []
 
 
 # -- held locks ----------------------------------------------------------------------------------------------
