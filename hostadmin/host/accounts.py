@@ -297,6 +297,12 @@ class Accounts(AccountFiles):
         self._tool(["usermod", *opening, "--expiredate", _expiry_argument(last_day), "--", login])
         _expect(self.is_unlocked(login, last_day), f"{login} is not unlocked after usermod.")
 
+    def lock_password(self, login: str, last_day: date | None) -> None:
+        """Lock the password alone, and set the expiry as given: keys and other ways of logging in stay as they are."""
+        self._tool(["usermod", "--lock", "--expiredate", _expiry_argument(last_day), "--", login])
+        found = self.shadow(login)
+        _expect(found is not None and found.locked and self.expires(login, last_day), f"{login} is not locked after usermod.")
+
     def ensure_group(self, group: str) -> None:
         """Make a (system) group if it is missing."""
         if self.group(group) is None:

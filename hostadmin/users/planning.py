@@ -200,7 +200,8 @@ def _drift(user: User, actual: Actual, ground: Ground) -> Iterator[str]:
 
 def _attributes(roster: Roster, row: Row, actual: Actual, ground: Ground) -> Iterator[dict[str, Any]]:
     """Yield what of an account that is there differs from its row; what the roster does not say stays as it is."""
-    user, account = actual.user, actual.account
+    # what the ledger still knows of an account that was given back is not what it will be adopted with
+    user, account = actual.user if actual.user is not None and actual.user.managed else None, actual.account
     assert account is not None  # noqa: S101  # `_case`
     said: dict[str, tuple[Any, Any, bool]] = {
         "name": (user.name if user else account.comment, row.name, bool(row.name)),

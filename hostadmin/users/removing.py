@@ -256,8 +256,11 @@ class Removing:
                 keyfiles.write(account.home, user.uid, account.gid, remove=ours)
             except Failed as error:  # the person has made something else of the file: nobody is kept for that
                 left["keys_left"] = error.message
-        if self._accounts.is_locked(user.login) or (user.expires is not None and self._accounts.expires(user.login, user.expires)):
-            self._accounts.unlock(user.login, last_day(before.get("expiry_day")))
+        day = last_day(before.get("expiry_day"))
+        if before.get("locked"):  # by somebody else, before us: nobody has opened it by giving it to us
+            self._accounts.lock_password(user.login, day)
+        elif self._accounts.is_locked(user.login) or (user.expires is not None and self._accounts.expires(user.login, user.expires)):
+            self._accounts.unlock(user.login, day)
         if "comment" in before:
             self._accounts.restore_comment(user.login, before["comment"])
         return left
@@ -292,6 +295,7 @@ def as_found(accounts: Accounts, account: HostAccount) -> dict[str, Any]:
         "expiry_day": shadow.expires_day if shadow else None,
         "groups": sorted(accounts.listed_in(account.login)),
         "keys": prints_of(keyfiles.read(account.home, account.uid)),
+        "locked": shadow is not None and shadow.locked and shadow.has_password,
     }
 
 

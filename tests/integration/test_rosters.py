@@ -346,6 +346,29 @@ def test_adopted_only_when_asked_and_given_back(trainer: Trainer, before: dict[s
         subprocess.run(["userdel", "-r", "byhand"], check=False, capture_output=True)
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_lock_of_the_administrator_outlives_an_adoption(trainer: Trainer, before: dict[str, Any], opened: bool) -> None:
+    """An account that somebody had locked is adopted locked, `user show` says so; given back it is locked, opened meanwhile or not."""
+    try:
+        subprocess.run(["useradd", "-m", "-s", "/bin/sh", "byhand"], check=True)
+        subprocess.run(["chpasswd", "-e"], input=f"byhand:{make_hash(SECRET)}\n", text=True, check=True)
+        subprocess.run(["usermod", "--lock", "byhand"], check=True)
+        made = host_state()
+        file = write("adopting.csv", as_csv([{"login": "byhand", "name": "On the Roster", "expires": SOON}]))
+        trainer.apply(file, "--adopt")
+        assert not su("byhand", SECRET)
+        assert "locked by hand" in trainer.ok("user", "show", "byhand")
+        assert trainer.apply(file)["steps"] == [], "nothing is left to do, the first time and when it is adopted once more"
+        if opened:
+            trainer.ok("user", "unlock", "byhand")
+            assert su("byhand", SECRET)
+        trainer.ok("cohort", "end", "adopting", "--yes")
+        judge_same(made)
+        assert not su("byhand", SECRET)
+    finally:
+        subprocess.run(["userdel", "-r", "byhand"], check=False, capture_output=True)
+
+
 @pytest.mark.parametrize("login", ["daemon", "root", "nobody"])
 def test_accounts_of_the_system_are_never_adopted(trainer: Trainer, before: dict[str, Any], login: str) -> None:
     """Not even when asked."""
