@@ -79,8 +79,10 @@ class Terminal:
         self.resize(columns, rows)
         account = pwd.getpwnam(login)
         base = {"HOME": account.pw_dir, "USER": login, "LOGNAME": login, "PATH": path, "TERM": "xterm", "LANG": "C.UTF-8"}
+        # a gate that runs in the background of a shell ignores Ctrl-C; at a terminal nobody does
+        ordinary = ["/usr/bin/env", "--default-signal=INT,QUIT"]
         self._process = subprocess.Popen(
-            ["/usr/bin/setsid", "--ctty", "/bin/bash", "--noediting", "--norc", "-i"],
+            [*ordinary, "/usr/bin/setsid", "--ctty", "/bin/bash", "--noediting", "--norc", "-i"],
             stdin=slave,
             stdout=slave,
             stderr=slave,
