@@ -114,7 +114,7 @@ def run_service(settings: Settings) -> None:
     take_role(settings, "service")
     app = build(settings)
     app.closer.start()
-    recovered = app.users.recover() + app.journal.close_left_open()
+    recovered = app.users.recover() + app.resets.recover() + app.journal.close_left_open()
     if recovered:
         LOG.warning("service: closed %d records that an earlier run left open", recovered)
     app.users.install_login_script()

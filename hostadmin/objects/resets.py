@@ -1,20 +1,23 @@
 """Resets: everything that a set of accounts has is taken away at once, and can come back for a while.
 
 Containers, networks and volumes are planned first; exactly the plan is carried out, each item journalled before it is
-touched and safe before it goes (``containersnapshots.py``, ``snapshots.py``). Running a plan that was cut off finishes it. Undoing brings back
-volumes, networks, containers, each as far as its name, subnet and ports are free; what is not stays recoverable.
+touched and safe before it goes (``containersnapshots.py``, ``snapshots.py``). Running a plan that was cut off finishes it; the next
+start does so by itself. Undoing brings back volumes, networks, containers, each as far as its name, subnet and ports are free; what is
+not stays recoverable.
 """
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
-from hostadmin.audit.journal import Entry, Intent, Journal, Target
+from hostadmin.audit.journal import RECORD_SECONDS, Entry, Intent, Journal, Target
 from hostadmin.core.clock import now, timestamp
 from hostadmin.core.errors import Conflict, HostadminError, NotFound
 from hostadmin.core.values import Actor, Kind
@@ -24,15 +27,18 @@ from hostadmin.objects.resetplans import plan_steps
 from hostadmin.objects.resetviews import summary, view
 from hostadmin.objects.returns import Returns
 from hostadmin.objects.snapshots import make_keepers
-from hostadmin.store import plans, resets
+from hostadmin.store import audit, facts, plans, resets
 from hostadmin.store.database import Database, Tx
 from hostadmin.store.plans import Plan
 from hostadmin.store.resets import Reset, ResetState
 from hostadmin.store.users import User
 
+LOG: Final = logging.getLogger("hostadmin.objects")
 KIND: Final = "cohort.reset"
+CUT_OFF_FACT: Final = "reset.cut-off."  # + plan id → the action that a kill has cut off, its record's number, and force
 AT_ONCE: Final = {Kind.CONTAINER: 8, Kind.VOLUME: 2, Kind.NETWORK: 4}
 """In this order: what is mounted or connected goes first. How many of each at the same time."""
+BUSY: Final = "reset-busy"
 OPEN_STEPS: Final = ("planned", "begun", "failed")
 RUNNABLE: Final = (ResetState.PLANNED, ResetState.RUNNING)
 UNDOABLE: Final = (ResetState.RUNNING, ResetState.DONE, ResetState.UNDOING)
@@ -146,7 +152,8 @@ class Resets:
                 plan, reset = self._get(tx, plan_id)
             if reset.state not in RUNNABLE:
                 raise Conflict(f"The reset {plan_id} is {reset.state} already; make a new plan.", key="plan-applied")
-            entry = Entry(actor, Action.RESET_RUN, Target("plan", plan_id, KIND), RULE, {"steps": len(plan.steps), "force": force})
+            detail = {"steps": len(plan.steps), "force": force, **self._continues(plan_id)}
+            entry = Entry(actor, Action.RESET_RUN, Target("plan", plan_id, KIND), RULE, detail)
             with self._recorded(entry, lambda tx: self._extend(tx, reset, ResetState.RUNNING)) as intent:
                 self._take_all(Run(actor, reset, force), plan)
                 counts = self.show(plan_id)["counts"]
@@ -187,7 +194,7 @@ class Resets:
                 _, reset = self._get(tx, plan_id)
             if reset.state not in UNDOABLE or not reset.hours:
                 raise Conflict(f"The reset {plan_id} is {reset.state}: there is nothing that could come back.", key="reset-over")
-            entry = Entry(actor, Action.RESET_UNDO, Target("plan", plan_id, KIND), RULE)
+            entry = Entry(actor, Action.RESET_UNDO, Target("plan", plan_id, KIND), RULE, self._continues(plan_id))
             with self._recorded(entry, lambda tx: resets.change(tx, plan_id, state=ResetState.UNDOING)) as intent:
                 left = self.returns.bring_back(actor, plan_id)
                 state = ResetState.UNDOING if left else ResetState.UNDONE
@@ -202,15 +209,61 @@ class Resets:
             return 0  # the next time
         try:
             with self.database.read() as tx:
-                due = resets.over(tx, timestamp(moment))
+                cut = facts.all_under(tx, CUT_OFF_FACT)
+                due = [reset for reset in resets.over(tx, timestamp(moment)) if reset.plan_id not in cut]
             return sum(self.returns.forget(reset.plan_id) for reset in due)
         finally:
             self._lock.release()
 
+    # -- after a kill -----------------------------------------------------------------------
+
+    def recover(self) -> int:
+        """Close what an earlier run of the service was cut off in, and remember to finish it; return how many that were.
+
+        It was asked for and begun, so it is finished, not taken back: ``settle``, once the engine answers.
+        """
+        with self.database.read() as tx:
+            left = audit.open_intents(tx, self.journal.proc, not_boot=self.journal.boot)
+        cut = [record for record in left if record["action"] in (Action.RESET_RUN, Action.RESET_UNDO)]
+        for record in cut:
+            LOG.warning("resets: %s of %s was cut off; it goes on as soon as the engine answers", record["action"], record["object_id"])
+            self.journal.submit_recovery(record, "not-done", also=partial(_remember, record=record)).result(RECORD_SECONDS)
+        return len(cut)
+
+    def settle(self, actor: Actor) -> Sequence[str]:
+        """Finish the resets, and the undoing of resets, that a kill has cut off; return their plans.
+
+        While the engine does not answer, or another reset is under way, that is left to the next time.
+        """
+        with self.database.read() as tx:
+            cut = sorted(facts.all_under(tx, CUT_OFF_FACT).items(), key=lambda pair: int(pair[1]["seq"]))
+        if not cut or not self.engine.ping():
+            return []
+        return [plan_id for plan_id, what in cut if self._finish_cut(actor, plan_id, what)]
+
+    def _finish_cut(self, actor: Actor, plan_id: str, what: dict[str, Any]) -> bool:
+        try:
+            if what["action"] == Action.RESET_UNDO:
+                self.undo(actor, plan_id)
+            else:
+                self.apply(actor, plan_id, force=what["force"])
+        except (Conflict, NotFound) as error:
+            if error.key != BUSY:
+                LOG.warning("resets: what was cut off is left as it is: %s", error.message)
+                self.database.write(lambda tx: facts.put(tx, f"{CUT_OFF_FACT}{plan_id}", None))
+            return False
+        return True
+
+    def _continues(self, plan_id: str) -> dict[str, Any]:
+        """Return what a run says of the record of an earlier one that was cut off."""
+        with self.database.read() as tx:
+            cut = facts.get(tx, f"{CUT_OFF_FACT}{plan_id}")
+        return {"continues": cut["seq"]} if cut else {}
+
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         if not self._lock.acquire(blocking=False):
-            raise Conflict("Another reset is under way now; try again when it is done.", key="reset-busy")
+            raise Conflict("Another reset is under way now; try again when it is done.", key=BUSY)
         try:
             yield
         finally:
@@ -218,11 +271,25 @@ class Resets:
 
     @contextlib.contextmanager
     def _recorded(self, entry: Entry, also: Callable[[Tx], object]) -> Iterator[Intent]:
-        """Record a whole run; one that ends by an error has the outcome ``error`` and can be run again."""
-        intent = self.journal.intent(entry, also=also)
+        """Record a whole run; one that ends by an error has the outcome ``error`` and can be run again.
+
+        From its intent on it stands for an earlier one that was cut off.
+        """
+
+        def begin(tx: Tx) -> None:
+            also(tx)
+            facts.put(tx, f"{CUT_OFF_FACT}{entry.target.id}", None)
+
+        intent = self.journal.intent(entry, also=begin)
         try:
             yield intent
-        except HostadminError as error:
-            with contextlib.suppress(HostadminError):
-                self.journal.outcome(intent, "error", detail={"message": error.message})
+        except Exception as error:  # whatever it was, the intent gets its outcome
+            with contextlib.suppress(HostadminError, TimeoutError):
+                self.journal.outcome(intent, "error", detail={"message": getattr(error, "message", type(error).__name__)})
             raise
+
+
+def _remember(tx: Tx, record: dict[str, Any]) -> None:
+    """Write that a run was cut off."""
+    what = {"action": record["action"], "seq": record["seq"], "force": bool(record["detail"].get("force"))}
+    facts.put(tx, f"{CUT_OFF_FACT}{record['object_id']}", what)

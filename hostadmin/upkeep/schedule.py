@@ -99,6 +99,9 @@ class Scheduler:
                 Job(
                     "resets", f"every {RESETS_SECONDS} s", lambda _: _purged(resets), "forget what resets kept, when its grace time is over"
                 ),
+                Job(
+                    "cut-off", f"every {RESETS_SECONDS} s", lambda actor: _finished(resets, actor), "finish resets that a kill has cut off"
+                ),
             )
             if job.trigger
         }
@@ -227,3 +230,8 @@ def _cleaned(cleanup: Cleanup, actor: Actor) -> dict[str, Any]:
 def _purged(resets: Resets) -> dict[str, Any]:
     count = resets.purge(now())
     return {"purged": count} if count else {}
+
+
+def _finished(resets: Resets, actor: Actor) -> dict[str, Any]:
+    plans = resets.settle(actor)
+    return {"finished": plans} if plans else {}

@@ -72,12 +72,11 @@ class Killer:
         self.around(volumedata, "pack", "pack")
         self.around(volumedata, "unpack", "unpack")
         self.around(Path, "rename", "rename")
-        for name in ("submit_intent", "submit_outcome"):
+        for name in ("submit_intent", "submit_outcome", "submit_recovery"):
             real = getattr(app.journal, name)
 
             def call(*argv: Any, real: Any = real, name: str = name, **more: Any) -> Any:
-                entry = getattr(argv[0], "entry", argv[0])
-                label = f"{name} {entry.action} {entry.target.name}"
+                label = f"{name} {_told(argv[0])}"
                 self.step(f"before {label}")
                 future = real(*argv, **more)
                 future.result(10)
@@ -85,6 +84,14 @@ class Killer:
                 return future
 
             setattr(app.journal, name, call)
+
+
+def _told(record: Any) -> str:
+    """Return what an intent, an entry or a record is about."""
+    if isinstance(record, dict):
+        return f"{record['action']} {record['object_name']}"
+    entry = getattr(record, "entry", record)
+    return f"{entry.action} {entry.target.name}"
 
 
 def act(app: App, verb: str, argument: str) -> Any:
@@ -101,6 +108,8 @@ def act(app: App, verb: str, argument: str) -> Any:
         return app.resets.show(argument)
     if verb == "undo":
         return app.resets.undo(ADMIN, argument)
+    if verb == "settle":
+        return app.resets.settle(ADMIN)
     if verb == "purge":
         return app.resets.purge(parse_timestamp(argument) if argument != "now" else now())
     return app.resets.list()
@@ -130,9 +139,11 @@ def work(config: Path, verb: str, argument: str, seen: Path | None = None) -> An
 def _work(config: Path, verb: str, argument: str, seen: Path | None) -> Any:
     app = build(load(str(config), {}))
     if seen is not None:
-        app.journal.close_left_open()
         Killer(seen).watch(app)
     try:
+        if seen is not None:  # what a start does
+            app.resets.recover()
+            app.journal.close_left_open()
         return act(app, verb, argument)
     except HostadminError as error:
         return {"error": error.message, "key": error.key}
