@@ -297,7 +297,7 @@ def sweep() -> None:
     for entry in STATE.iterdir() if STATE.exists() else ():
         if entry.is_mount() or entry.name == "db":
             for inner in entry.iterdir():
-                inner.unlink()
+                shutil.rmtree(inner) if inner.is_dir() else inner.unlink()
         elif entry.is_dir():
             shutil.rmtree(entry)
         else:
