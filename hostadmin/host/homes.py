@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -62,15 +63,20 @@ def make_private(home: str, uid: int) -> None:
 
 def size(home: str) -> int:
     """Return the bytes that a home takes on the disk: what the file system gives it, other file systems left out."""
-    total, device, left = 0, -1, [home] if home else []
+    try:
+        device = os.lstat(home).st_dev
+    except OSError:
+        return 0
+    total, left = 0, [home]
     while left:
         with suppress(OSError), os.scandir(left.pop()) as entries:
             for entry in entries:
-                found = entry.stat(follow_symlinks=False)
-                device = found.st_dev if device < 0 else device
-                if found.st_dev == device:
+                with suppress(OSError):  # gone meanwhile, or the FUSE mount of somebody, which even root may not look at
+                    found, is_folder = entry.stat(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
+                    if is_folder and found.st_dev != device:  # of files, an overlay tells the device below
+                        continue
                     total += found.st_blocks * BLOCK
-                    left += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+                    left += [entry.path] if is_folder else []
     return total
 
 
@@ -95,19 +101,57 @@ def owners(root: str) -> set[int]:
     return found
 
 
-def check_no_mounts(home: str) -> None:
+def check_no_mounts(home: str, *, but_of: int | None = None) -> None:
     """Refuse to remove a home below which something is mounted: that would be deleted with it.
+
+    Args:
+        home: its path.
+        but_of: a uid whose own FUSE mounts do not count: ``detach_own`` takes them away.
 
     Raises:
         Conflict: with the first mount point.
 
     """
+    for mount in _mounts_below(home):
+        if but_of is None or mount.fuse_uid != but_of:
+            raise Conflict(f"Something is mounted on {mount.point}: unmount it first, or keep the home.", key="home-mounted")
+
+
+def detach_own(home: str, uid: int, gid: int) -> None:
+    """Take away what somebody without a process has left mounted in their home with FUSE (sshfs and the like).
+
+    With their own tool and their own rights (fusermount(1) unmounts a person's own mounts only, and follows no link that somebody
+    puts in its way), where the host's mounts are: the service may have a mount namespace of its own. What cannot be taken away
+    stays, and ``check_no_mounts`` tells of it.
+    """
+    entering = ["nsenter", "--target", "1", "--mount", "setpriv", "--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
+    for mount in reversed(_mounts_below(home)):  # what was mounted last lies on top
+        if mount.fuse_uid == uid:
+            with suppress(programs.ProgramFailed):
+                programs.run([*entering, "fusermount", "-u", "-z", "--", mount.point])
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A mount point; ``fuse_uid``: who mounted it with FUSE."""
+
+    point: str
+    fuse_uid: int | None
+
+
+def _mounts_below(home: str) -> list[_Mount]:
+    """Return what is mounted on a home or below it, in the order in which it was mounted (proc(5), mountinfo)."""
     home = os.path.realpath(home)  # the kernel names mount points by their real path
-    prefix = f"{home}/"
+    found = []
     for line in MOUNTS.read_text("utf-8", errors="surrogateescape").splitlines():
-        point = _unescaped(line.split()[4])
-        if point.startswith(prefix) or point == home:
-            raise Conflict(f"Something is mounted on {point}: unmount it first, or keep the home.", key="home-mounted")
+        front, _, back = line.partition(" - ")
+        point = _unescaped(front.split()[4])
+        if point == home or point.startswith(f"{home}/"):
+            kind, *_, options = back.split(" ")
+            fuse = kind.split(".")[0] in ("fuse", "fuseblk")
+            uids = [int(o.removeprefix("user_id=")) for o in options.split(",") if o.startswith("user_id=")] if fuse else []
+            found.append(_Mount(point, uids[0] if uids else None))
+    return found
 
 
 def _unescaped(path: str) -> str:

@@ -113,7 +113,7 @@ class Removing:
     def _check_home(self, user: User, *, keep_home: bool, archive: bool) -> None:
         if keep_home or not user.home:
             return
-        homes.check_no_mounts(user.home)
+        homes.check_no_mounts(user.home, but_of=user.uid)
         if archive and self._files is not None and homes.find_problem(user.home, user.uid) is None and self._kept(user) is None:
             with suppress(Failed):  # files come and go under du while the person still runs something: it is asked again then
                 self._files.require_space(user.home)
@@ -124,6 +124,7 @@ class Removing:
         if is_same(self._accounts, user):
             shut(self._accounts, user, whose)
             if not keep_home and user.home:
+                homes.detach_own(user.home, user.uid, user.gid)
                 homes.check_no_mounts(user.home)  # again: until here the person could have made one
         stayed = self._remove_objects(actor, user.id)
         if stayed:
@@ -159,6 +160,8 @@ class Removing:
         if (account is not None and account.uid != user.uid) or holders - {user.login}:
             return
         sessions.end(*self._context.whose(user))
+        if user.home and not detail["keep_home"]:
+            homes.detach_own(user.home, user.uid, user.gid)
         remains.remove_spools(user.login, user.uid)
         subordinate = next((one for one in self._context.whose(user) if isinstance(one, range)), range(0))
         if left := remains.remove_files(user.uid, subordinate):

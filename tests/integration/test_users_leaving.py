@@ -1,7 +1,9 @@
 """Leaving, taking it back, and the release of accounts that were there before."""
 
 import os
+import stat
 import subprocess
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -173,3 +175,36 @@ def test_a_locked_adopted_account_is_open_again_when_it_is_released(kept: Bench)
     kept.users.lock(ADMIN, "ashu")
     kept.users.release(ADMIN, "ashu")
     assert su("ashu", PASSWORD)
+
+
+@pytest.fixture
+def fuse() -> Iterator[None]:
+    """/dev/fuse as udev makes it: for everybody."""
+    found = os.stat("/dev/fuse")
+    os.mknod("/mnt/fuse", 0o666 | stat.S_IFCHR, found.st_rdev)
+    os.chmod("/mnt/fuse", 0o666)
+    subprocess.run(["mount", "--bind", "/mnt/fuse", "/dev/fuse"], check=True)
+    yield
+    subprocess.run(["umount", "--lazy", "/home/ashu/near", "/home/ashu/-a b"], check=False, capture_output=True)
+    subprocess.run(["umount", "/dev/fuse"], check=True)
+    os.unlink("/mnt/fuse")
+
+
+@pytest.mark.usefixtures("fuse")
+@pytest.mark.parametrize("alive", [True, False])
+def test_what_a_person_has_mounted_keeps_no_home(kept: Bench, alive: bool) -> None:
+    """FUSE mounts of one's own, served or dead, in folders with odd names: they do not stop the removal, and are in no archive."""
+    kept.users.add(ADMIN, "ashu")
+    script = """cd; mkdir far near ./'-a b'; echo theirs > far/file
+    for on in near ./'-a b'; do bindfs --no-allow-other far "$on"; done
+    """
+    script += "kill -STOP $(pgrep -x bindfs)" if alive else "kill -9 $(pgrep -x bindfs)"
+    subprocess.run(["su", "ashu", "-c", script], check=True, timeout=20, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert [point in Path("/proc/mounts").read_text() for point in (" /home/ashu/near ", " /home/ashu/-a\\040b ")] == [True, True]
+    assert homes.size("/home/ashu") > 0, "what is shown of its size does not end at a mount that even root may not look at"
+    found = kept.users.remove(ADMIN, "ashu")
+    assert found.archive is not None
+    inside = in_archive(found.archive.path)
+    assert "./ashu/far/file" in inside
+    assert "./ashu/near/file" not in inside
+    assert not os.path.lexists("/home/ashu")

@@ -72,6 +72,20 @@ def test_mounts_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         homes.check_no_mounts("/home/ashu")
 
 
+def test_ones_own_fuse_mounts_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "mountinfo"
+    monkeypatch.setattr(homes, "MOUNTS", table)
+    own = "4 1 0:4 / /home/ashu/remote rw,nosuid shared:7 - fuse.sshfs host:/ rw,user_id=1000,group_id=1000\n"
+    table.write_text(own)
+    homes.check_no_mounts("/home/ashu", but_of=1000)
+    for but_of in (None, 1001):
+        with pytest.raises(Conflict, match="/home/ashu/remote"):
+            homes.check_no_mounts("/home/ashu", but_of=but_of)
+    table.write_text(own.replace("fuse.sshfs", "ext4"))
+    with pytest.raises(Conflict, match="/home/ashu/remote"):
+        homes.check_no_mounts("/home/ashu", but_of=1000)
+
+
 def test_a_mount_below_a_root_that_is_a_symlink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "srv").mkdir()
     (tmp_path / "home").symlink_to(tmp_path / "srv")
