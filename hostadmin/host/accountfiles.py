@@ -12,6 +12,7 @@ ETC: Final = Path("/etc")
 FILES: Final = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
 SHADOW_CHANGED: Final = 2  # shadow(5): the 3rd field, days since 1970-01-01; 0 = to be changed at the next login
 SHADOW_EXPIRES: Final = 7  # the 8th field, days since 1970-01-01
+AGEING: Final = ("min", "max", "warn", "inactive")  # the 4th to the 7th field, days
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,15 @@ class HostAccount:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """One line of shadow. The hash stays out of every ``repr``; it is only compared, never shown."""
+    """One line of shadow. The hash stays out of every ``repr``; it is only compared, never shown.
+
+    ``ageing``: what is said of the password's age, in words (``max 99999``); what is empty is left out.
+    """
 
     hashed: str = field(repr=False)
     expires_day: int | None
     changed_day: int | None = None
+    ageing: tuple[str, ...] = ()
 
     @property
     def locked(self) -> bool:
@@ -229,7 +234,8 @@ def _shadows(lines: Iterable[list[str]]) -> dict[str, Shadow]:
     found: dict[str, Shadow] = {}
     for fields in lines:
         if len(fields) > 1:
-            found.setdefault(fields[0], Shadow(fields[1], _day(fields, SHADOW_EXPIRES), _day(fields, SHADOW_CHANGED)))
+            ageing = tuple(f"{word} {days}" for word, days in zip(AGEING, fields[SHADOW_CHANGED + 1 :], strict=False) if days)
+            found.setdefault(fields[0], Shadow(fields[1], _day(fields, SHADOW_EXPIRES), _day(fields, SHADOW_CHANGED), ageing))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from hostadmin.core.values import Kind
 from hostadmin.host import keyfiles, sessions
 from hostadmin.host.accountfiles import HostAccount, Shadow, Snapshot
-from hostadmin.store import objects, users
+from hostadmin.store import cohorts, objects, users
 from hostadmin.users.context import Context
 from hostadmin.users.steps import fingerprint
 
@@ -27,7 +27,8 @@ class Actual:
 
     ``account`` and ``shadow``: its lines, ``None`` where there is none; ``groups``: whose lists name it; ``home``: what is
     at the path where its home is or would be; ``keys``: the keys in authorized_keys, without options and comments;
-    ``user``: its living row in the ledger; ``named_group``: whether a group has that name; ``processes``: how many run; ``owns``: how many objects of each kind.
+    ``user``: its living row in the ledger; ``cohort``: the name of its cohort; ``shadow_groups``: whose lists in gshadow name it;
+    ``named_group``: whether a group has that name; ``processes``: how many run; ``owns``: how many objects of each kind.
     """
 
     login: str
@@ -38,13 +39,15 @@ class Actual:
     keys: frozenset[str]
     subordinate: tuple[tuple[int, int], ...]
     user: users.User | None
+    cohort: str | None = None
+    shadow_groups: frozenset[str] = frozenset()
     named_group: bool = False
     processes: int = 0
     owns: Mapping[str, int] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """Return what a plan relies on, as plain JSON: of the password only a fingerprint. Processes and objects come and go."""
-        account, shadow = self.account, self.shadow
+        account, shadow, user = self.account, self.shadow, self.user
         return {
             "uid": account.uid if account else None,
             "gid": account.gid if account else None,
@@ -55,13 +58,22 @@ class Actual:
             "locked": shadow.locked if shadow else None,
             "expiry day": shadow.expires_day if shadow else None,
             "change day": shadow.changed_day if shadow else None,
+            "ageing": list(shadow.ageing) if shadow else None,
             "groups": sorted(self.groups),
+            "groups in gshadow": sorted(self.shadow_groups),
             "group of that name": self.named_group,
             "home": self.home,
             "keys": sorted(fingerprint(key) for key in self.keys),
             "subordinate ids": [list(entry) for entry in self.subordinate],
-            "state": str(self.user.state) if self.user else None,
+            "state": str(user.state) if user else None,
+            "cohort": self.cohort,
+            **{name: getattr(user, name) if user else None for name in ("name", "mail", "profile")},
+            **{name: str(day) if (day := getattr(user, name, None)) else None for name in ("starts", "expires")},
         }
+
+    def standing(self) -> dict[str, Any]:
+        """Return the facts that only administrators can change."""
+        return {name: fact for name, fact in self.facts().items() if name not in OWN}
 
 
 def differences(login: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -84,9 +96,10 @@ def read_actual(context: Context, logins: Iterable[str]) -> Mapping[str, Actual]
     files = context.accounts.read()
     with context.database.read() as tx:
         known = {u.login: u for u in users.all_users(tx)}
+        names = {c.id: c.name for c in cohorts.all_cohorts(tx)}
         owned = {kind: Counter(objects.owners(tx, kind).values()) for kind in OBJECTS}
     processes = sessions.counts()
-    return {login: _actual(context, files, known.get(login), login, processes, owned) for login in logins}
+    return {login: _actual(context, files, known.get(login), login, processes, owned, names) for login in logins}
 
 
 def _actual(
@@ -96,6 +109,7 @@ def _actual(
     login: str,
     processes: Mapping[int, int],
     owned: Mapping[Kind, Mapping[str, int]],
+    names: Mapping[str, str],
 ) -> Actual:
     account = files.accounts.get(login)
     home = account.home if account else f"{context.places.home_root}/{login}"
@@ -108,6 +122,8 @@ def _actual(
         keys=frozenset(keyfiles.key_of(line) for line in keyfiles.read(home, account.uid)) if account else frozenset(),
         subordinate=tuple(entry for ranges in files.subordinate.values() for entry in ranges.get(login, ())),
         user=user,
+        cohort=names.get(user.cohort_id or "") if user else None,
+        shadow_groups=frozenset(files.listing[1].get(login, ())),
         named_group=login in files.groups,
         processes=processes.get(account.uid, 0) if account else 0,
         owns={f"{kind}s": count for kind, counts in owned.items() if user and (count := counts.get(user.id, 0))},
@@ -123,5 +139,5 @@ def describe_home(path: str) -> str:
     except OSError as error:
         return f"cannot be looked at ({error.strerror})"
     if stat.S_ISDIR(found.st_mode):
-        return f"directory of uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}"
+        return f"directory of uid {found.st_uid}, gid {found.st_gid}, mode {stat.S_IMODE(found.st_mode):04o}"
     return "symbolic link" if stat.S_ISLNK(found.st_mode) else "not a directory"

@@ -11,7 +11,7 @@ from hostadmin.host.keyfiles import key_of
 from hostadmin.store.cohorts import Cohort
 from hostadmin.store.plans import Step
 from hostadmin.store.users import User
-from hostadmin.users.actual import OWN, Actual
+from hostadmin.users.actual import Actual
 from hostadmin.users.roster import Roster, Row
 from hostadmin.users.rosterproblems import Problem
 from hostadmin.users.steps import fingerprint
@@ -260,7 +260,7 @@ def _leave(user: User, actual: Actual) -> Step:
     owns = ", ".join(f"{count} {kind}" for kind, count in sorted(actual.owns.items())) or "no objects"
     notes = [f"owns {owns}, {actual.processes} processes; nothing is removed before the cohort ends or `hostadmin user remove`"]
     changes = [_change("state", str(user.state), str(UserState.LEAVING))]
-    before = {name: fact for name, fact in actual.facts().items() if name not in OWN}  # nobody holds up their own end
+    before = actual.standing()  # nobody holds up their own end
     return Step(LEAVE, user.login, {"name": user.name, "changes": changes, "before": before, "notes": notes})
 
 

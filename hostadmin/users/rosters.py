@@ -20,8 +20,11 @@ from hostadmin.core.errors import Conflict, Failed, HostadminError, NotFound
 from hostadmin.core.values import Actor, UserState
 from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE
 from hostadmin.host.vault import Secrets
-from hostadmin.store import cohorts, plans, users
+from hostadmin.store import cohorts, facts, plans, users
+from hostadmin.store.cohorts import Cohort
+from hostadmin.store.database import Tx
 from hostadmin.store.plans import Head, Plan, Step
+from hostadmin.store.users import User
 from hostadmin.users.actual import differences, read_actual
 from hostadmin.users.applying import HASHES, OLD_HASHES, Applying
 from hostadmin.users.context import RULE, Context
@@ -36,6 +39,7 @@ KIND: Final = "roster"
 UNDO: Final = ("begun", "done", "failed", "undoing")
 FATAL: Final = ("duplicate",)  # what pwck and grpck say of lines that make every other tool fail (``accounts.md`` 5)
 GROUP_MIN: Final = 1000
+GROUND_FACT: Final = "roster.ground."  # + plan: its cohort and the accounts that it leaves as they are, until it is carried out
 
 
 class Rosters:
@@ -121,7 +125,8 @@ class Rosters:
         draft.problems += [Problem(None, None, None, None, f"{line}; correct that first") for line in damage if _is_fatal(line)]
         if draft.problems:
             raise RosterRefused(filename, draft.problems)
-        return self._store(roster, filename, data, draft, warnings=[*draft.warnings, *(line for line in damage if not _is_fatal(line))])
+        draft.warnings += [line for line in damage if not _is_fatal(line)]
+        return self._store(roster, filename, data, draft, ground)
 
     def _ground(self, roster: Roster, today: date, *, adopt: bool) -> Ground:
         with self._context.database.read() as tx:
@@ -164,7 +169,7 @@ class Rosters:
             return "it is somebody's own group"
         return None
 
-    def _store(self, roster: Roster, filename: str, data: bytes, draft: Draft, *, warnings: Sequence[str]) -> dict[str, Any]:
+    def _store(self, roster: Roster, filename: str, data: bytes, draft: Draft, ground: Ground) -> dict[str, Any]:
         with self._context.database.read() as tx:
             earlier = plans.heads(tx, KIND)
         mine = (p for p in earlier if p.detail.get("cohort") == roster.cohort.name and "undone_at" not in p.detail)
@@ -175,10 +180,19 @@ class Rosters:
             "digest": hashlib.sha256(data).hexdigest(),
             "rows": len(roster.rows),
             "unchanged": len({r.login for r in roster.rows} - {s.ref for s in draft.steps if s.action != COHORT}),
-            "warnings": list(warnings),
+            "warnings": draft.warnings,
             "continues": cut_off.id if cut_off is not None and cut_off.applied_at is None else None,
         }
-        plan = self._context.database.write(lambda tx: plans.store(tx, KIND, draft.steps, detail))
+        touched = {step.ref for step in draft.steps if step.action != COHORT}
+        others = {login: actual.standing() for login, actual in ground.actual.items() if login not in touched}
+
+        def rows(tx: Tx) -> Plan:
+            stored = plans.store(tx, KIND, draft.steps, detail)
+            if stored.steps:
+                facts.put(tx, f"{GROUND_FACT}{stored.id}", {"cohort": _cohort_facts(ground.cohort, ground.members), "others": others})
+            return stored
+
+        plan = self._context.database.write(rows)
         hashes = {row.login: row.hashed for row in roster.rows if row.hashed}
         if hashes and draft.steps:
             self._vault.put(HASHES, plan.id, hashes)
@@ -201,7 +215,7 @@ class Rosters:
                 raise Conflict(f"The plan {plan_id} has been carried out or taken back already; plan again.", key="plan-applied")
             self._refuse_stale(plan)
             self._run(actor, plan, Action.ROSTER_APPLY, self._forwards(actor, plan))
-            self._context.database.write(lambda tx: plans.set_applied(tx, plan.id))
+            self._context.database.write(partial(_set_applied, plan_id=plan.id))
             self._forget(plan.detail["cohort"], HASHES)  # those of its other plans too: they do not fit the host any more
             return self.show(plan.id)
 
@@ -322,10 +336,21 @@ class Rosters:
             )
 
     def _refuse_stale(self, plan: Plan) -> None:
-        """Refuse a plan whose ground has changed; steps of it that have been begun are no change."""
+        """Refuse a plan whose ground has changed: its cohort, who it changes, and who it leaves as they are.
+
+        Steps of it that have been begun are no change.
+        """
+        with self._context.database.read() as tx:
+            ground = facts.get(tx, f"{GROUND_FACT}{plan.id}", {})  # none of a plan from before there were any
+            cohort = cohorts.find_name(tx, plan.detail["cohort"])
+            members = users.of_cohort(tx, cohort.id) if cohort is not None else ()
         relied = {step.ref: step.facts["before"] for step in plan.steps if "before" in step.facts and step.status == "planned"}
+        relied = ground.get("others", {}) | relied
         actual = read_actual(self._context, relied)
-        found = [text for login, before in relied.items() for text in differences(login, before, actual[login].facts())]
+        found = []
+        if "cohort" in ground and not plan.head.begun:
+            found += differences(f"cohort {plan.detail['cohort']}", ground["cohort"], _cohort_facts(cohort, members))
+        found += [text for login, before in relied.items() for text in differences(login, before, actual[login].facts())]
         if found:
             raise Conflict(
                 f"The host has changed since the plan {plan.id} was made: {'; '.join(found[:5])}"
@@ -381,6 +406,17 @@ def head_view(head: Head) -> dict[str, Any]:
 def _step_view(step: Step) -> dict[str, Any]:
     shown = {key: step.facts.get(key) for key in ("name", "row", "changes", "notes")}
     return {"action": step.action, "login": step.ref, **shown, "status": step.status, "message": step.message}
+
+
+def _cohort_facts(cohort: Cohort | None, members: Sequence[User]) -> dict[str, Any]:
+    """Return what a plan relies on of its cohort, as plain JSON."""
+    days = {name: str(day) if (day := getattr(cohort, name, None)) else None for name in ("starts", "ends")}
+    return {"profile": cohort.profile if cohort else None, **days, "users": sorted(user.login for user in members)}
+
+
+def _set_applied(tx: Tx, plan_id: str) -> None:
+    plans.set_applied(tx, plan_id)
+    facts.put(tx, f"{GROUND_FACT}{plan_id}", None)
 
 
 def _is_fatal(line: str) -> bool:

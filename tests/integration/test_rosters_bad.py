@@ -217,7 +217,7 @@ HOSTS: Final[dict[str, tuple[list[list[str]], list[list[str]], str]]] = {
     "a home of somebody else": (
         [["mkdir", "/home/fits001"], ["chown", "4242:4242", "/home/fits001"]],
         [["rm", "-r", "/home/fits001"]],
-        "where its home would be there is something already (directory of uid 4242, mode 0755): move it away",
+        "where its home would be there is something already (directory of uid 4242, gid 4242, mode 0755): move it away",
     ),
     "a link for a home": ([["ln", "-s", "/etc", "/home/fits001"]], [["rm", "/home/fits001"]], "(symbolic link)"),
     "a dangling link for a home": ([["ln", "-s", "/nowhere", "/home/fits001"]], [["rm", "/home/fits001"]], "(symbolic link)"),
@@ -277,6 +277,13 @@ CHANGES: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "expiry": (lambda: typed("chage", "-E", "2099-01-01", "late001"), "late001: expiry day was"),
     "home": (lambda: typed("chmod", "0755", "/home/late001"), "late001: home was directory of uid"),
     "keys": (lambda: key_by_hand("late001"), "late001: keys was"),
+    "home's group": (lambda: typed("chgrp", "linuxers", "/home/late001"), "gid 1701, mode 0700"),
+    "ageing": (lambda: typed("chage", "-M", "30", "late001"), "late001: ageing was min 0, max 99999, warn 7, is min 0, max 30, warn 7"),
+    "who is left as they are": (lambda: typed("usermod", "-L", "late002"), "late002: locked was False, is True"),
+    "access of one who is left as they are": (
+        lambda: typed("gpasswd", "-d", "late002", "docker"),
+        "late002: groups was docker, is none",
+    ),
     "a new account": (lambda: typed("useradd", "-M", "late003"), "late003: uid was not there, is"),
     "a new group": (lambda: typed("groupadd", "late003"), "late003: group of that name was False, is True"),
     "a home in the way": (lambda: typed("mkdir", "/home/late003"), "late003: home was absent, is directory of uid 0"),
@@ -298,9 +305,10 @@ def key_by_hand(login: str) -> None:
 
 @pytest.fixture(scope="module")
 def late(trainer: Trainer) -> Iterator[Path]:
-    """A class of two is there; a roster that changes one and adds a third."""
+    """A class of two is there; a roster that changes one, leaves the other, and adds a third."""
     trainer.apply(write("late.csv", as_csv(students(2, prefix="late"))))
-    rows = [student | {"mail": "new@example.org"} for student in students(3, prefix="late")]
+    one, two, three = students(3, prefix="late")
+    rows = [one | {"mail": "new@example.org"}, two, three | {"mail": "new@example.org"}]
     yield write("late.csv", as_csv(rows))
     trainer.ok("cohort", "end", "late", "--yes", "--no-archive")
 
@@ -338,3 +346,27 @@ def restore(state: dict[str, Any]) -> None:
             subprocess.run(["rm", "-rf", path], check=True)
         else:
             os.chmod(path, int(known[path][0], 8) & 0o7777, follow_symlinks=True)
+
+
+def test_an_older_plan_is_refused_once_its_class_is_another(trainer: Trainer, before: dict[str, Any]) -> None:
+    """Two plans of a class that is not there yet, then two that say different days: the second one wins, and the first one is told why."""
+    one, two = students(2, prefix="older")
+    older = trainer.ask("roster", "plan", str(write("older.csv", as_csv([one]))))["id"]
+    trainer.apply(write("older.csv", as_csv([two])))
+    told = trainer.refused("roster", "apply", "--plan", older, "--yes")
+    assert "cohort older: profile was not there, is student; cohort older: users was none, is older002" in told
+    older = trainer.ask("roster", "plan", str(write("older.csv", as_csv([two]))), "--ends", "2099-01-31")["id"]
+    trainer.apply(write("older.csv", as_csv([two])), "--profile", "trainer")
+    assert "cohort older: profile was student, is trainer" in trainer.refused("roster", "apply", "--plan", older, "--yes")
+    assert trainer.ask("cohort", "show", "older")["ends"] is None
+
+
+def test_nobody_is_taken_out_of_a_class_by_a_plan_from_before_they_joined_it(trainer: Trainer, before: dict[str, Any]) -> None:
+    """One account, on the rosters of two classes; both were planned while it was in none."""
+    trainer.ok("user", "add", "shared")
+    file = write("shared.csv", "login\nshared\n")
+    plans = [trainer.ask("roster", "plan", str(file), "--cohort", name)["id"] for name in ("first", "second")]
+    trainer.ok("roster", "apply", "--plan", plans[1], "--yes")
+    assert "shared: cohort was not there, is second" in trainer.refused("roster", "apply", "--plan", plans[0], "--yes")
+    assert trainer.ask("user", "show", "shared")["cohort"] == "second"
+    assert "first" not in {c["name"] for c in trainer.ask("cohort", "list")}

@@ -248,3 +248,10 @@ def test_differences_are_told() -> None:
     ]
     assert differences("ashu", before, present(processes=3, owns={"containers": 1}).facts()) == []
     assert HASH not in repr(before)
+
+
+def test_a_plan_relies_on_gshadow_and_ageing_too() -> None:
+    actual = present(shadow=Shadow(HASH, 20789, 20700, ("min 0", "max 30")), shadow_groups=frozenset({"docker"}), cohort="linux-1")
+    facts = actual.facts()
+    assert (facts["ageing"], facts["groups in gshadow"], facts["cohort"]) == (["min 0", "max 30"], ["docker"], "linux-1")
+    assert differences("ashu", facts, replace(actual, shadow_groups=frozenset()).facts()) == ["ashu: groups in gshadow was docker, is none"]
