@@ -133,6 +133,9 @@ def _create(roster: Roster, row: Row, actual: Actual, ground: Ground, draft: Dra
     elif actual.groups:
         listed = min(actual.groups)
         _refuse(draft, row, f"group {listed!r} lists that name although nobody has it: `gpasswd --delete {row.login} {listed}`")
+    elif actual.subordinate:
+        ranges = ", ".join(f"{start}:{count}" for start, count in dict.fromkeys(actual.subordinate))
+        _refuse(draft, row, f"subuid or subgid gives ranges to that name although nobody has it ({ranges}): take those lines out")
     elif actual.home != "absent" and not (returning and actual.home.startswith(f"directory of uid {returning.uid},")):
         _refuse(draft, row, f"where its home would be there is something already ({actual.home}): move it away")
     else:

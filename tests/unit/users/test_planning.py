@@ -191,6 +191,7 @@ def test_who_left_and_is_on_it_again_comes_back() -> None:
         (present(user=user(cohort_id="c2")), "belongs to the cohort 'other'"),
         (absent(named_group=True), "a group has that name"),
         (absent(groups=frozenset({"sudo"})), "gpasswd --delete ashu sudo"),
+        (absent(subordinate=((100000, 65536), (100000, 65536))), "gives ranges to that name although nobody has it (100000:65536)"),
         (absent(home="directory of uid 7, mode 0755"), "there is something already"),
         (absent(home="symbolic link"), "there is something already"),
     ],
