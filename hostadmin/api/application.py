@@ -56,7 +56,7 @@ def _known(_request: Request, error: Exception) -> JSONResponse:
 def _invalid(_request: Request, error: Exception) -> JSONResponse:
     """Name the places, never the values: a body may hold a password."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [{"pointer": "/".join(str(p) for p in e["loc"]), "detail": e["msg"]} for e in error.errors()]
+    errors = [{"pointer": "/".join(str(p) for p in e["loc"]), "detail": e["msg"].removeprefix("Value error, ")} for e in error.errors()]
     text = "; ".join(f"{e['pointer']}: {e['detail']}" for e in errors)
     return problem(422, "validation", f"The request is not acceptable: {text}.", errors=errors)
 

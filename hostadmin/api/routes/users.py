@@ -7,16 +7,20 @@ from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 
 from hostadmin.api.auth import Caller, Services
+from hostadmin.users.rostercells import Wrong, day
 from hostadmin.users.service import UNSET
 
 router = APIRouter()
 
 
 def _iso(value: Any) -> Any:
-    """Take ``YYYY-MM-DD`` only: no numbers, no times (``accounts.md`` 2.4)."""
-    if value is None or (isinstance(value, str) and len(value) == len("2026-11-24")):
+    """Take ``YYYY-MM-DD`` only, as a roster does: no numbers, no times (``accounts.md`` 2.4)."""
+    if value is None:
         return value
-    raise ValueError("must be a date as YYYY-MM-DD")
+    try:
+        return day(value if isinstance(value, str) else "")
+    except Wrong as wrong:
+        raise ValueError(str(wrong)) from None
 
 
 Day = Annotated[date, BeforeValidator(_iso)]

@@ -116,10 +116,16 @@ def test_only_root_of_the_host_is_admin(peer, route):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("value", [20000, 1.5, "20001", "2026-13-45", "2026-02-30", "tomorrow", "2026-11-24T00:00:00", True])
+@pytest.mark.parametrize("value", [20000, 1.5, "20001", "1798675200", "2026-13-45", "2026-02-30", "tomorrow", "2026-11-24T00:00:00", True])
 def test_only_iso_dates_are_dates(value):
     client = TestClient(AsPeer(create_app(Refusing()), Peer(5, 0, 0, Place.HOST)))
     assert client.post("/api/v1/users", json={"login": "x", "expires": value}).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/rosters?filename=x.csv&ends=2026-13-45"])
+def test_a_wrong_day_is_told_as_in_a_roster(path):
+    answer = as_root().post(path, json={"login": "x", "expires": "2026-13-45"})
+    assert "there is no month 13" in answer.json()["detail"]
 
 
 def test_a_wrong_body_never_comes_back():
