@@ -28,12 +28,15 @@ BAD_LINES: Final = 100
 ALIASES: Final = {
     "login": ("login", "user", "username", "user name", "login name"),
     "name": ("name", "full name", "fullname", "real name", "realname"),
-    "mail": ("mail", "email", "e mail"),
+    "mail": ("mail", "email", "e mail", "mail address", "email address", "e mail address"),
     "profile": ("profile",),
-    "groups": ("groups", "group"),
-    "ssh keys": ("ssh keys", "ssh key", "ssh key(s)", "key", "keys", "public key", "public keys"),
-    "starts": ("starts", "start", "from"),
-    "expires": ("expires", "expiry", "end", "ends", "until", "last day"),
+    "groups": ("groups", "group", "group(s)"),
+    "ssh keys": (
+        *("ssh keys", "ssh key", "ssh key(s)", "sshkey", "sshkeys", "key", "keys"),
+        *("public key", "public keys", "ssh public key", "ssh public keys", "authorized keys"),
+    ),
+    "starts": ("starts", "start", "from", "first day", "start date"),
+    "expires": ("expires", "expiry", "end", "ends", "until", "last day", "end date", "expiry date"),
     "docker": ("docker",),
     "password hash": ("password hash", "hash"),
     "cohort": ("cohort",),
@@ -75,12 +78,14 @@ class Table:
 
 
 def check_size(data: bytes, problems: Problems) -> None:
-    """Refuse at once what is too large to be looked at.
+    """Refuse at once what is too large to be looked at, or empty.
 
     Raises:
         RosterRefused: with the numbers.
 
     """
+    if not data:
+        problems.refuse_at_once("the file is empty")
     if len(data) > BYTES:
         problems.refuse_at_once(f"it has {len(data)} bytes; at most {BYTES} (1 MiB) and {ROWS} rows are taken: split it")
 

@@ -128,6 +128,13 @@ def test_a_wrong_day_is_told_as_in_a_roster(path):
     assert "there is no month 13" in answer.json()["detail"]
 
 
+def test_an_empty_roster_reaches_whoever_says_what_is_wrong_with_it():
+    planned = []
+    rosters = SimpleNamespace(plan=lambda data, filename, **_more: planned.append((data, filename)) or {})
+    assert as_root(SimpleNamespace(rosters=rosters)).post("/api/v1/rosters?filename=x.csv").status_code == 201
+    assert planned == [(b"", "x.csv")]
+
+
 def test_a_wrong_body_never_comes_back():
     client = TestClient(AsPeer(create_app(Refusing()), Peer(5, 0, 0, Place.HOST)))
     answer = client.post("/api/v1/users", json={"login": 7, "password": "Oracle098#", "extra": "Oracle098#"})

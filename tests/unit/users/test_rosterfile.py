@@ -157,8 +157,9 @@ def test_every_alias_in_any_letters(column):
 
 def test_the_aliases_that_are_promised():
     promised = """
-        login user username, name full_name real_name, mail email e-mail, profile, groups group, ssh_key ssh_keys key keys ssh_key(s) public_key,
-        starts start from, expires expiry end ends until last_day, docker, password_hash hash, cohort"""
+        login user username, name full_name real_name, mail email e-mail email_address, profile, groups group group(s),
+        ssh_key ssh_keys key keys ssh_key(s) sshkey public_key ssh_public_key authorized_keys,
+        starts start from first_day start_date, expires expiry end ends until last_day end_date, docker, password_hash hash, cohort"""
     known = {alias for aliases in ALIASES.values() for alias in aliases}
     assert {p.replace("_", " ").replace("-", " ") for p in promised.replace(",", " ").split()} <= known
 
@@ -169,7 +170,8 @@ HEADERS = {
     "neither login nor name": ("mail,docker\na@b.c,yes\n", {"line": 1, "column": None}, "neither a column 'login' nor a column 'name'"),
     "a password": ("login,Password\na,hunter2hunter2\nb,hunter3hunter3\n", {"line": 1, "column": "password", "value": None}, "hostadmin makes a password"),
     "none": ("ashu,hunter2hunter2\nnatraj,x\n", {"line": 1, "column": None, "value": None}, "there is no header"),
-    "an empty file": ("", {"line": None}, "there is no header"),
+    "an empty file": ("", {"line": None}, "the file is empty"),
+    "nothing but ends of lines": ("\n\n", {"line": None}, "there is no header"),
     "nothing but comments": ("# a\n\n# b\n", {"line": None}, "there is no header"),
     "nobody": ("login,name\n# a\n\n,\n", {"line": None}, "not a single user"),
     "a wrong quote in it": ('"login"x,name\na,b\n', {"line": 1}, "its quotes are wrong"),
