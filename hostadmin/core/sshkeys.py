@@ -28,7 +28,10 @@ PRIVATE: Final = re.compile(r"PRIVATE KEY|PuTTY-User-Key-File|b3BlbnNzaC1rZXktdj
 
 _FOREIGN_FORM: Final = re.compile(r"-----? ?BEGIN ", re.IGNORECASE)
 _OLD: Final = frozenset({"ssh-dss", "ssh-rsa1"})
-_TYPE_IN_IT: Final = re.compile(r"(?:^|[ \t\"])(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp\d+|sk-(?:ssh|ecdsa)-[a-z0-9@.-]+)[ \t]")
+_TYPES: Final = r"(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp\d+|sk-(?:ssh|ecdsa)-[a-z0-9@.-]+)"
+_TYPE_IN_IT: Final = re.compile(rf"(?:^|[ \t\"]){_TYPES}[ \t]")
+KEY_BEGINS: Final = rf"{_TYPES}[ \t]+AAAA"
+"""A regular expression for how every key begins: the blob's first bytes are a short length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ def check_key(text: str) -> PublicKey:
     comment = rest[1].strip(" ") if len(rest) > 1 else ""
     if not comment.isprintable():
         raise _refused("its comment has characters that cannot be printed")
+    if re.search(KEY_BEGINS, comment):  # sshd would take it for a part of the comment
+        raise _refused("another key stands behind it on the same line")
     raw = _decode(rest[0])
     wire = _Wire(raw)
     if wire.string() != kind.encode():

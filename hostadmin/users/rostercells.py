@@ -13,7 +13,7 @@ from typing import Final
 from hostadmin.core.crypt import check_hash
 from hostadmin.core.errors import Invalid
 from hostadmin.core.names import check_login
-from hostadmin.core.sshkeys import check_key, holds_private_key
+from hostadmin.core.sshkeys import KEY_BEGINS, check_key, holds_private_key
 from hostadmin.users.names import check_name
 
 MAIL_LIMIT: Final = 254  # RFC 5321 4.5.3.1.3, the angle brackets taken off
@@ -25,8 +25,8 @@ GROUPS: Final = 32
 """Of one user."""
 
 WORDS: Final = {"yes": True, "true": True, "1": True, "y": True, "no": False, "false": False, "0": False, "n": False}
-KEY_BREAK: Final = re.compile(r"\n|\|")
-"""Between two SSH keys: a new line or ``|``. Neither is in a key; ``;`` and ``,`` would be read as the delimiter of the file."""
+KEY_BREAK: Final = re.compile(rf"\n|\||[;,][ \t]*(?={KEY_BEGINS})")
+"""Between two SSH keys: a new line or ``|``, which are in no key; ``;`` and ``,`` where a key begins: else they are a comment's."""
 
 _LOGIN_FIRST: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 _LOGIN_REST: Final = _LOGIN_FIRST | frozenset("0123456789_-")
@@ -126,7 +126,7 @@ def _why_no_group(group: str, is_group: Callable[[str], str | None]) -> str | No
 
 
 def keys(text: str) -> tuple[str, ...]:
-    """Return public keys as lines for authorized_keys, each once; between them a new line or ``|``."""
+    """Return public keys as lines for authorized_keys, each once; between them what ``KEY_BREAK`` says."""
     if holds_private_key(text):  # not line by line: all of it is secret
         _as_wrong(check_key, text)
     parts = [part for part in KEY_BREAK.split(text) if part.strip(" \t")]

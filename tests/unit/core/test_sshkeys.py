@@ -109,6 +109,8 @@ REFUSED = {
     "a security key with an empty application": (line(SK_ED, string(b"\7" * 32), string(b"")), "application"),
     "a security key with an odd application": (line(SK_EC, string(b"nistp256"), POINT, string(b"ssh:\n")), "application"),
     "a security key with another alphabet": (line(SK_ED, string(b"\7" * 32), string("sshä".encode())), "application"),
+    "two on a line": (f"{PLAIN} {PLAIN}", "another key stands behind it"),
+    "two on a line with a comma": (f"{PLAIN} ashu@laptop,{GOOD[SK_ED]}", "another key stands behind it"),
     "two lines": (f"{PLAIN}\n{PLAIN}", "more than one line"),
     "an end of line": (f"{PLAIN}\n", "more than one line"),
     "a carriage return": (f"{PLAIN}\r", "more than one line"),

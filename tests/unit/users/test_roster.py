@@ -190,10 +190,15 @@ def test_a_group_is_asked_for_once():
     assert asked == ["lab"]
 
 
-@pytest.mark.parametrize("between", ["\n", "\r\n", "|", " | ", "\n\n", "|\n"])
+@pytest.mark.parametrize("between", ["\n", "\r\n", "|", " | ", "\n\n", "|\n", ";", ",", " ; ", ", "])
 def test_keys_with_either_separator(between):
     data = f'login,keys\nashu,"{KEY} at home; desk 3{between}{OTHER_KEY}{between}{KEY} again"\n'
     assert read(data).rows[0].keys == (f"{KEY} at home; desk 3", OTHER_KEY)
+
+
+def test_a_second_key_is_never_taken_for_a_comment():
+    found = problem(f'login,keys\nashu,"{KEY} at home {OTHER_KEY}"\n')
+    assert found["reason"] == "key 1: another key stands behind it on the same line"
 
 
 @pytest.mark.parametrize("cell", ["\x1f", "\x0b", f"{KEY}\x0c", f"{KEY}|\x1f", f"\x1c{KEY}", f"{KEY} a\x07"])
