@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    from hostadmin.cli.output import clean  # noqa: PLC0415  # completion and --help stay fast
+    from hostadmin.cli.output import clean, show_json  # noqa: PLC0415  # completion and --help stay fast
     from hostadmin.cli.root import root  # noqa: PLC0415
 
     try:
@@ -38,6 +38,8 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except HostadminError as error:
+        if "--json" in sys.argv:
+            show_json({"key": error.key, "message": error.message, **error.fields})
         print(f"hostadmin: {clean(error.message)} [{clean(error.key)}]", file=sys.stderr)
         return EXITS.get(error.key, 1)
     except OSError as error:

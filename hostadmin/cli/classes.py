@@ -53,7 +53,8 @@ def _plan(context: Any, file: Path, wishes: dict[str, Any]) -> dict[str, Any]:
             raise
         print_problems(problems)
         told = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise ApiError(f"Refused roster {file.name}: {told}, listed above. Nothing was done.", key=error.key) from error
+        message = f"Refused roster {file.name}: {told}, listed above. Nothing was done."
+        raise ApiError(message, key=error.key, **error.fields) from error
     return plan
 
 

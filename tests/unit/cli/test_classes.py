@@ -1,5 +1,6 @@
 """`hostadmin roster` and `hostadmin cohort`: what they send, what they print, and when they ask the API again."""
 
+import json
 import stat
 
 import pytest
@@ -87,6 +88,18 @@ def test_every_problem_is_told_where_it_is(api, run, roster):
         "  no users",
         "hostadmin: Refused roster linux-1.csv: 2 problems, listed above. Nothing was done. [roster]",
     ]
+
+
+def test_with_json_what_was_refused_can_be_read_by_programs(api, run, roster):
+    problems = [{"row": 1, "line": 2, "column": "login", "value": "a/b", "reason": "byte 2 is 0x2f"}]
+    api.will({"type": "urn:hostadmin:roster", "detail": "long", "problems": problems}, status=400)
+    code, out, err = run("roster", "plan", "linux-1.csv", "--json")
+    assert (code, json.loads(out)["key"], json.loads(out)["problems"]) == (1, "roster", problems)
+    assert err.startswith("  row 1, line 2, login a/b: byte 2 is 0x2f\n")
+    api.will(PLAN)
+    api.will(STALE | {"differences": ["ashu: shell was a, is b"]}, status=409)
+    code, out, _ = run("roster", "apply", "--plan", "p1", "--yes", "--json")
+    assert (code, json.loads(out)["differences"]) == (1, ["ashu: shell was a, is b"])
 
 
 def test_apply_carries_out_the_plan_that_it_has_shown(api, run, roster):
