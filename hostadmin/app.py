@@ -85,9 +85,8 @@ def build(settings: Settings) -> App:
     renewal = Renewal(users.context, Changing(users.context, users))
     rosters = Rosters(users.context, users, vault, sheets)
     classroom = Classroom(database, engine, holdings)
-    cohorts = Cohorts(
-        users.context, users, sheets, renewal, classroom, resets, guard=_to_type(settings.guard.socket), forget=rosters.forget
-    )
+    door = settings.guard.socket
+    cohorts = Cohorts(users.context, users, sheets, renewal, classroom, resets, socket=door, guard=_to_type(door), forget=rosters.forget)
     restarts = Restarts(database, journal, engine, profiles)
     cleanup = Cleanup(database, journal, engine, profiles)
     watcher = Watcher(database, engine)

@@ -81,6 +81,7 @@ class Card:
         starts: first day.
         ends: last day.
         key_only: they have SSH keys and no password.
+        socket: of the guard, where nothing needs to be typed before ``docker`` works.
 
     """
 
@@ -94,6 +95,7 @@ class Card:
     starts: date | None = None
     ends: date | None = None
     key_only: bool = False
+    socket: str = ""
 
 
 def render(cohort_name: str, cards: Sequence[Card], *, printed_at: datetime) -> str:
@@ -137,6 +139,8 @@ def _entries(card: Card) -> Iterator[tuple[str, str, str]]:
     yield "Log in", "", f"ssh {escape(card.login)}@{escape(card.host)}"
     if card.guard:
         yield "Before you use docker, type", "small", escape(card.guard)
+    elif card.socket:
+        yield "Docker is there, nothing to type before", "small", escape(f"unix://{card.socket}")
 
 
 def _password(card: Card) -> tuple[str, str, str]:

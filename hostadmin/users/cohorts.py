@@ -43,6 +43,7 @@ class Cohorts:
         renewal: gives new passwords.
         classroom: what a class holds of the host.
         resets: takes away and brings back what a class has at the engine.
+        socket: the guard's, for the cards.
         guard: what people type before docker works, for the cards; empty: nothing.
         forget: drops what is kept in memory for the plans of a cohort that has ended.
 
@@ -57,6 +58,7 @@ class Cohorts:
         classroom: Classroom,
         resets: Resets,
         *,
+        socket: str,
         guard: str,
         forget: Callable[[str], object],
     ) -> None:
@@ -66,6 +68,7 @@ class Cohorts:
         self._classroom = classroom
         self._resets = resets
         self._renewal = renewal
+        self._socket = socket
         self._guard = guard
         self._forget = forget
         self._paused: dict[str, float] = {}  # cohort id → when ending it by the clock is tried again
@@ -183,7 +186,8 @@ class Cohorts:
                 password=passwords.get(user.login),
                 name=user.name,
                 host=host,
-                guard=self._guard,
+                guard=self._guard if user.docker else "",
+                socket=self._socket if user.docker else "",
                 ports=blocks.get(user.id),
                 subnet=given[user.id].subnet if user.id in given else None,
                 starts=user.starts,

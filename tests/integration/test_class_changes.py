@@ -47,7 +47,15 @@ class Room:
         self.renewal = Renewal(self.context, self.changing)
         self.classroom = Classroom(bench.database, engine, Holdings(bench.database, engine, known, ""))
         self.cohorts = Cohorts(
-            self.context, bench.users, self.sheets, self.renewal, self.classroom, self.resets, guard="", forget=self.rosters.forget
+            self.context,
+            bench.users,
+            self.sheets,
+            self.renewal,
+            self.classroom,
+            self.resets,
+            socket="",
+            guard="",
+            forget=self.rosters.forget,
         )
 
     def plan(self, text: str, **more: Any) -> dict[str, Any]:

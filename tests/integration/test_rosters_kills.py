@@ -73,7 +73,7 @@ class Service(Bench):
         sheets = Sheets(vault)
         self.rosters = Rosters(context, self.users, vault, sheets)
         renewal = Renewal(context, Changing(context, self.users))
-        self.cohorts = Cohorts(context, self.users, sheets, renewal, Holdings(), None, guard="", forget=self.rosters.forget)  # type: ignore[arg-type]
+        self.cohorts = Cohorts(context, self.users, sheets, renewal, Holdings(), None, socket="", guard="", forget=self.rosters.forget)  # type: ignore[arg-type]
         self.sheets = sheets
 
     def restart(self) -> None:

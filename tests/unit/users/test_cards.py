@@ -115,6 +115,12 @@ def test_whoever_has_no_password_of_ours_is_told(change: dict, line: str) -> Non
     assert "budo-kife-ropi-tuve-47" not in texts
 
 
+def test_where_nothing_is_to_be_typed_the_guard_is_named() -> None:
+    texts = shown(replace(CARD, guard="", socket="/run/docker.sock")).texts
+    assert texts[texts.index("Docker is there, nothing to type before") + 1] == "unix:///run/docker.sock"
+    assert "unix:///run/docker.sock" not in shown(replace(CARD, socket="/run/docker.sock")).texts  # what is to be typed says it
+
+
 def test_a_person_without_a_name_is_called_by_the_login() -> None:
     assert shown(replace(CARD, name="")).texts.count("ashu") == 2
 
