@@ -310,7 +310,7 @@ class Rosters:
             left = Counter(step.status for step in self._get(plan.id).steps)["planned"]
             others = f"{left} were not begun, the others are done" if left else "the others are done"
             raise Failed(
-                f"{len(errors)} steps failed, {others}: {first} What is left is in "
+                f"{len(errors)} step{'s' if len(errors) > 1 else ''} failed, {others}: {first} What is left is in "
                 f"`hostadmin roster plan` of the same file; `hostadmin roster apply` of it goes on, with --undo it is all taken back.",
                 key="roster-incomplete",
                 plan=view(self._get(plan.id)),

@@ -219,7 +219,7 @@ def test_an_error_of_any_kind_has_an_outcome(room: Room, monkeypatch: pytest.Mon
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(room.rosters._applying._changing, "change", fail)
-    with pytest.raises(Failed, match="1 steps failed.*Input/output error"):
+    with pytest.raises(Failed, match="1 step failed.*Input/output error"):
         room.apply("login,mail\nashu,c@d.example\ndev,\n")
     assert room.bench.open_records() == []
 
@@ -235,7 +235,7 @@ def test_files_that_cannot_be_read_back_leave_no_account(room: Room, monkeypatch
         return read()
 
     monkeypatch.setattr(room.bench.accounts, "read", fail)
-    with pytest.raises(Failed, match="1 steps failed"):
+    with pytest.raises(Failed, match="1 step failed"):
         room.rosters.apply(ADMIN, plan["id"])
     assert room.bench.accounts.find_local("dev") is None
     assert room.bench.open_records() == []
