@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from hostadmin.core.clock import now
 from hostadmin.core.errors import HostadminError
 from hostadmin.doctor.finding import Finding
 from hostadmin.doctor.pools import pools_of
@@ -32,7 +33,7 @@ def examine(settings: Settings) -> list[Finding]:
     A service that runs says itself which sockets and database it uses: `make run` chooses them.
     """
     settings = as_it_runs(settings)
-    checks = (_engine, _engine_socket, _pools, _guard, _mode, _service, _processes, _group, _users, _database, _disk, _cgroups)
+    checks = (_engine, _engine_socket, _pools, _guard, _mode, _service, _processes, _group, _users, _clock, _database, _disk, _cgroups)
     found = []
     for check in checks:
         try:
@@ -186,6 +187,19 @@ def _users(settings: Settings) -> Finding:
     if drifted:
         return Finding("warn", "users", f"differ from the host: {', '.join(drifted)}; `hostadmin user show LOGIN` says how")
     return Finding("ok", "users", f"{len(answer['items'])} accounts, as the host has them")
+
+
+def _clock(settings: Settings) -> Finding:
+    """Whether the service believes the host's clock."""
+    status, answer = _ask(settings.api.socket, "/api/v1/jobs")
+    if status != 200:
+        return Finding("warn", "clock", "cannot be told: the service does not answer")
+    now_is = f"{now():%Y-%m-%d %H:%M} UTC"
+    held = [job["name"] for job in answer["items"] if job["held"]]
+    if held:
+        text = f"it was set, or the host was off: {', '.join(held)} wait until it has run for an hour; correct it if this is not {now_is}"
+        return Finding("warn", "clock", text)
+    return Finding("ok", "clock", now_is)
 
 
 def _database(settings: Settings) -> Finding:

@@ -1,10 +1,12 @@
 """The schedule, as one table, on APScheduler's clock (traps: ``accounts.md`` section 16).
 
 The scheduler's store is memory: what must survive a restart lies in ``job_runs``. Ticks that found
-nothing to do leave no row.
+nothing to do leave no row. APScheduler goes by the wall clock: when that is set back, all jobs are made anew, or none would run until
+the old time has come again.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from hostadmin.objects.watcher import Watcher
 from hostadmin.store import jobs
 from hostadmin.store.database import Database
 from hostadmin.upkeep.cleanup import Cleanup
+from hostadmin.upkeep.clockwatch import ClockWatch, Ticker
 from hostadmin.upkeep.restarts import Restarts
 
 LOG = logging.getLogger("hostadmin.upkeep")
@@ -34,6 +37,7 @@ DRIFT_SECONDS: Final = 20
 ARCHIVES_SECONDS: Final = 3600
 RESETS_SECONDS: Final = 60
 COHORTS_SECONDS: Final = 60
+CLOCK_SECONDS: Final = 5.0
 
 
 class Cohorts(Protocol):
@@ -45,12 +49,16 @@ class Cohorts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row: a name, when it runs, what it does. The work returns what it did, empty for nothing."""
+    """One row: a name, when it runs, what it does. The work returns what it did, empty for nothing.
+
+    ``for_good``: nothing brings back what it takes away because of the time that it is; it waits while the clock is doubted.
+    """
 
     name: str
     trigger: str
     work: Callable[[Actor], dict[str, Any]]
     description: str
+    for_good: bool = False
 
 
 class Accounts(Protocol):
@@ -93,11 +101,21 @@ class Scheduler:
                 Job("restarts", f"every {restarts_seconds} s", lambda _: _corrected(restarts), "restart policies and crash loops"),
                 Job("expiry", f"every {EXPIRY_SECONDS} s", accounts.enforce_dates, "open and end accounts by their first and last day"),
                 Job("drift", f"every {DRIFT_SECONDS} s", accounts.settle_drift, "group memberships that were changed by hand"),
-                Job("archives", f"every {ARCHIVES_SECONDS} s", accounts.expire_archives, "delete archived homes kept long enough"),
-                Job("cleanup", cleanup_cron, lambda actor: _cleaned(cleanup, actor), "remove containers stopped for too long"),
-                Job("cohorts", f"every {COHORTS_SECONDS} s", cohorts.end_due, "end the classes that are to be ended after their last day"),
+                Job("archives", f"every {ARCHIVES_SECONDS} s", accounts.expire_archives, "delete archived homes kept long enough", True),
+                Job("cleanup", cleanup_cron, lambda actor: _cleaned(cleanup, actor), "remove containers stopped for too long", True),
                 Job(
-                    "resets", f"every {RESETS_SECONDS} s", lambda _: _purged(resets), "forget what resets kept, when its grace time is over"
+                    "cohorts",
+                    f"every {COHORTS_SECONDS} s",
+                    cohorts.end_due,
+                    "end the classes that are to be ended after their last day",
+                    True,
+                ),
+                Job(
+                    "resets",
+                    f"every {RESETS_SECONDS} s",
+                    lambda _: _purged(resets),
+                    "forget what resets kept, when its grace time is over",
+                    True,
                 ),
                 Job(
                     "cut-off", f"every {RESETS_SECONDS} s", lambda actor: _finished(resets, actor), "finish resets that a kill has cut off"
@@ -106,25 +124,31 @@ class Scheduler:
             if job.trigger
         }
         self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
+        self.clock = ClockWatch(database, self._renew)
+        self._ticker = Ticker(CLOCK_SECONDS, self._look_at_clock)
+        self._held: set[str] = set()  # jobs that wait until the clock is believed
+        self._holding = threading.Lock()
 
     def start(self) -> None:
         """Start the clock; a cleanup missed while nothing ran is caught up."""
         self.database.write(jobs.interrupt_running)
-        for job in self.jobs.values():
-            self._scheduler.add_job(self._tick, parse_trigger(job.trigger), args=[job], id=job.name, name=job.name)
+        self.clock.look()  # before anything is done by it
+        self._add_jobs()
         with self.database.read() as tx:
             last = jobs.last_ok(tx, "cleanup")
         if last is not None and "cleanup" in self.jobs and now() - parse_timestamp(last) > timedelta(days=1, hours=1):
             self._scheduler.add_job(self._tick, args=[self.jobs["cleanup"]], id="cleanup-catch-up")
         self._scheduler.start()
+        self._ticker.start()
 
     def stop(self) -> None:
         """Stop the clock; a running job is waited for."""
+        self._ticker.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
     def list(self) -> Sequence[dict[str, Any]]:
-        """Return all jobs with their next and last runs."""
+        """Return all jobs with their next and last runs; ``held``: one that waits until the clock is believed."""
         found = []
         for job in self.jobs.values():
             planned = self._scheduler.get_job(job.name) if self._scheduler.running else None
@@ -137,6 +161,7 @@ class Scheduler:
                     "description": job.description,
                     "next_run": planned.next_run_time.isoformat() if planned and planned.next_run_time else None,
                     "last_run": runs[0] if runs else None,
+                    "held": job.name in self._held,
                 }
             )
         return found
@@ -165,8 +190,37 @@ class Scheduler:
         with self.database.read() as tx:
             return jobs.history(tx, name, limit)
 
+    def _add_jobs(self) -> None:
+        for job in self.jobs.values():
+            trigger = parse_trigger(job.trigger)
+            self._scheduler.add_job(self._tick, trigger, args=[job], id=job.name, name=job.name, replace_existing=True)
+
+    def _renew(self) -> None:
+        """Make the jobs anew: the times at which they were to run were reckoned with another clock, and are far away."""
+        LOG.warning("upkeep: the clock was set back: all jobs begin anew")
+        self._add_jobs()
+
+    def _look_at_clock(self) -> None:
+        """Notice a leap of the clock; do what was held up by one once the clock is believed."""
+        if self.clock.look():
+            return
+        with self._holding:
+            held, self._held = self._held, set()
+        for name in held:
+            self._scheduler.add_job(self._tick, args=[self.jobs[name]], id=f"{name}-held", replace_existing=True)
+
+    def _is_held(self, job: Job) -> bool:
+        """Tell whether a job has to wait until the clock is believed; it is done then."""
+        if not job.for_good or not self.clock.look():
+            return False
+        with self._holding:
+            self._held.add(job.name)
+        return True
+
     def _tick(self, job: Job) -> None:
         try:
+            if self._is_held(job):
+                return
             self._run(job, system_actor("scheduler"), "schedule", always=job.name == "cleanup")
         except HostadminError as error:
             LOG.warning("upkeep: job %s: %s", job.name, error.message)
@@ -218,7 +272,7 @@ def _changes(count: int) -> dict[str, Any]:
 
 
 def _corrected(restarts: Restarts) -> dict[str, Any]:
-    found = restarts.reconcile(time.time())
+    found = restarts.reconcile(time.monotonic())
     return {"corrected": [f.name for f in found]} if found else {}
 
 

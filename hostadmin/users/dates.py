@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
@@ -17,7 +18,17 @@ from hostadmin.store.database import Tx
 from hostadmin.store.users import User
 from hostadmin.users.context import Context, target_of
 from hostadmin.users.halting import PAUSE_SECONDS, Halting
-from hostadmin.users.states import STEPS, Closing, States, claim, detail_of, is_due_to_end, is_due_to_open, is_waiting
+from hostadmin.users.states import (
+    STEPS,
+    Closing,
+    States,
+    claim,
+    detail_of,
+    is_due_to_end,
+    is_due_to_open,
+    is_ended_too_early,
+    is_open_too_early,
+)
 from hostadmin.users.steps import is_same
 
 LOG: Final = logging.getLogger("hostadmin.users")
@@ -44,11 +55,14 @@ class Dates:
     def enforce_dates(self, actor: Actor) -> dict[str, Any]:
         """Open whose first day has come, end whose last day is over, see to their containers.
 
+        Where the clock was set back, what it has done too early is taken back: access follows the date.
+
         Hundreds at once are one pass: their intents together, so that the guard refuses all of them at once, then the
         tools one by one, then one look at all processes.
 
         Returns:
-            The logins ``opened``, ``expired`` and ``failed``; what is empty is left out.
+            The logins ``opened``, ``expired``, ``returned`` (to what they were before the clock was ahead) and ``failed``; what is
+            empty is left out.
 
         """
         today, everybody = self._context.today(), self._everybody()
@@ -57,13 +71,16 @@ class Dates:
         for user in everybody:
             if is_due_to_open(user, today) and self._is_its_turn(user.login):
                 (opened if self._open_waiting(actor, user.login) else failed).append(user.login)
+        returned, more = self._follow_back(actor, everybody, today)
+        failed += more
         due = [u.login for u in everybody if is_due_to_end(u, today) or (u.state is UserState.EXPIRED and u.login in self._paused)]
         expired = [login for login in due if self._is_its_turn(login)]
         failed += self._end(actor, expired) if expired else []
-        now_is = self._everybody() if opened or expired else everybody
+        now_is = self._everybody() if opened or expired or returned else everybody
         self._end_stragglers(now_is)
         self._halting.settle(actor, now_is)
-        found = {"opened": opened, "expired": [login for login in expired if login not in failed], "failed": failed}
+        ended = [login for login in expired if login not in failed]
+        found = {"opened": opened, "expired": ended, "returned": returned, "failed": failed}
         return {key: logins for key, logins in found.items() if logins}
 
     def _end_stragglers(self, everybody: Sequence[User]) -> None:
@@ -102,6 +119,38 @@ class Dates:
                 return False
             return True
 
+    def _follow_back(self, actor: Actor, everybody: Sequence[User], today: date) -> tuple[list[str], list[str]]:
+        """Take back what a clock that was ahead has opened and ended; return whose that was, and whose could not be.
+
+        Whoever an administrator has expired stays so whatever the day.
+        """
+        early = [u.login for u in everybody if is_open_too_early(u, today) or is_ended_too_early(u, today)]
+        returned: list[str] = []
+        failed: list[str] = []
+        for login in early:
+            if self._is_its_turn(login):
+                try:
+                    returned += [login] if self._return(actor, login) else []
+                except HostadminError as error:
+                    self._pause(login, error.message)
+                    failed.append(login)
+        return returned, failed
+
+    def _return(self, actor: Actor, login: str) -> bool:
+        """Bring one account back to what its dates say; tell whether there was anything to do."""
+        with self._context.of(login):
+            user, today = self._context.find(login), self._context.today()
+            if user is None or not (is_open_too_early(user, today) or is_ended_too_early(user, today)) or self._states.was_expired(user):
+                return False
+            if user.managed:
+                self._context.require_same(user)
+            if user.starts is not None and user.starts > today:
+                self._states.wait(actor, login, user.starts)
+            else:
+                self._states.open(actor, user, Action.USER_UNLOCK, {})
+            LOG.warning("users: %s is as it was before the clock was set back to %s", login, today)
+            return True
+
     def _pause(self, login: str, why: str) -> None:
         LOG.warning("users: %s: %s", login, why)
         self._paused[login] = time.monotonic() + PAUSE_SECONDS
@@ -132,7 +181,7 @@ class Dates:
         """Make all intents durable with the states that close the guard."""
         waiting = []
         for user in due:
-            closing = Closing(UserState.EXPIRED, Action.USER_EXPIRE, {"starts": None} if is_waiting(user) else {}, {})
+            closing = Closing(UserState.EXPIRED, Action.USER_EXPIRE, {}, {})
             entry = Entry(actor, closing.action, target_of(user), "last-day", detail_of(closing))
             also = _Claim(user, closing)
             waiting.append((user.id, self._context.journal.submit_intent(entry, also=also)))

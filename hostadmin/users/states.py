@@ -61,6 +61,16 @@ def is_due_to_end(user: User, today: date) -> bool:
     return is_over(user, today) and (user.state is UserState.ACTIVE or is_waiting(user))
 
 
+def is_open_too_early(user: User, today: date) -> bool:
+    """Tell whether an account has access although its first day is still to come: the clock was ahead when it was opened."""
+    return user.state is UserState.ACTIVE and user.starts is not None and user.starts > today
+
+
+def is_ended_too_early(user: User, today: date) -> bool:
+    """Tell whether an account is expired although its last day is not over: the clock was ahead, or `user expire` ended it."""
+    return user.state is UserState.EXPIRED and user.expires is not None and not is_over(user, today)
+
+
 @dataclass(frozen=True, slots=True)
 class Closing:
     """What ends access: the state, the action it is recorded as, further columns of the ledger, and facts to be kept."""
@@ -239,6 +249,11 @@ class States:
         """Return the state that a leaving account had before."""
         with self._context.database.read() as tx:
             return UserState(facts.get(tx, f"{BEFORE_FACT}{user.id}", UserState.ACTIVE))
+
+    def was_expired(self, user: User) -> bool:
+        """Tell whether an administrator has ended the access of an account with `user expire`."""
+        with self._context.database.read() as tx:
+            return facts.get(tx, f"{EXPIRES_FACT}{user.id}") is not None
 
     def _last_day(self, user: User, today: date) -> date | None:
         """Return the last day for an expired account that is opened again."""
