@@ -15,7 +15,8 @@ from hostadmin.host.programs import ProgramFailed
 
 BY_LOGIN: Final = ("/var/spool/cron/crontabs", "/var/mail", "/var/lib/systemd/linger")  # a file per login
 BY_UID: Final = ("/var/spool/cron/atjobs", "/var/spool/cron/atspool")  # files that belong to it, of at(1)
-SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue")  # noqa: S108  # where everybody may put files
+SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  # noqa: S108  # where everybody may put files
+RUNTIME: Final = "/run/user"  # a folder per uid; where systemd-logind mounts it, it goes with the last session
 IPC: Final = Path("/proc/sysvipc")
 IPC_REMOVE: Final = 0  # linux/ipc.h: IPC_RMID
 FIND_SECONDS: Final = 600
@@ -39,8 +40,8 @@ def remove_spools(login: str, uid: int, *, by_login: Sequence[str] = BY_LOGIN, b
                     os.unlink(entry.path)
 
 
-def remove_files(uid: int, subordinate: range = range(0), *, places: Sequence[str] = SHARED) -> str:
-    """Remove the files of a uid, and of its subordinate ones, from the places where everybody may put some.
+def remove_files(uid: int, subordinate: range = range(0), *, places: Sequence[str] = SHARED, runtime: str = RUNTIME) -> str:
+    """Remove the files of a uid, and of its subordinate ones, from the places where everybody may put some, and its runtime folder.
 
     find(1) works by descriptors, follows no symlink and leaves no file system; a directory with somebody else's
     files in it stays.
@@ -49,7 +50,9 @@ def remove_files(uid: int, subordinate: range = range(0), *, places: Sequence[st
         What could not be removed, as find says it; empty for nothing.
 
     """
+    own = os.path.join(runtime, str(uid))
     there = [place for place in places if os.path.isdir(place)]
+    there += [own] if os.path.isdir(own) and not os.path.islink(own) and not os.path.ismount(own) else []
     if not there:  # find would take the working directory
         return ""
     whose = ["-uid", str(uid)]

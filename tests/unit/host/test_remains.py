@@ -48,6 +48,17 @@ def test_files_in_shared_places(tmp_path: Path) -> None:
     assert (outside / "precious").exists()
 
 
+def test_the_runtime_folder(tmp_path: Path) -> None:
+    mine, others = tmp_path / str(ME), tmp_path / str(ME + 1)
+    for folder in (mine, others):
+        (folder / "systemd").mkdir(parents=True)
+        (folder / "bus").write_text("")
+    assert remains.remove_files(ME, places=[str(tmp_path / "none")], runtime=str(tmp_path)) == ""
+    assert not mine.exists()
+    assert others.exists()
+    assert "/run/lock" in remains.SHARED, "of mode 1777 on Debian"
+
+
 def test_subordinate_uids(tmp_path: Path) -> None:
     place = tmp_path / "shared"
     place.mkdir()
