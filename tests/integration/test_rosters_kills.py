@@ -5,6 +5,7 @@ more run comes to the state of a run that nothing has cut off; and, from the sam
 ``HOSTADMIN_TEST_KILLS=20`` plays it with twenty users instead of a few.
 """
 
+import ctypes
 import fcntl
 import os
 import re
@@ -169,6 +170,15 @@ def _tool(argv: Sequence[str]) -> str:
     return f"{argv[0]} {argv[-1]}" if argv[0].startswith(("user", "group")) else argv[0]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def adopting() -> Iterator[None]:
+    """Whoever loses a parent is a child of ours from then on (prctl(2))."""
+    prctl, subreaper = ctypes.CDLL(None, use_errno=True).prctl, 36
+    assert prctl(subreaper, 1, 0, 0, 0) == 0
+    yield
+    assert prctl(subreaper, 0, 0, 0, 0) == 0
+
+
 def run_apart(act: Callable[[Service], object], at: str | None) -> list[str]:
     """Run something of the service in a process of its own, killed at a place; return the places that it came by."""
     report = Path("/run/kills-report")
@@ -186,8 +196,20 @@ def run_apart(act: Callable[[Service], object], at: str | None) -> list[str]:
             os._exit(1)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert status == (0 if at is None else -signal.SIGKILL), (status, at)
-    programs.await_orphans()  # a copy of the host is taken now, which must not change meanwhile; see the last test
+    await_left_over()
     return report.read_text().splitlines() if at is None else []
+
+
+def await_left_over() -> None:
+    """See that nothing of a killed run goes on: a copy of the host is taken now, which must not change meanwhile.
+
+    What it was just starting has no environment yet that tells whose it is; it has come to us, as a child. See also the last test.
+    """
+    while children := Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split():
+        programs.await_orphans()
+        for child in children:
+            os.waitpid(int(child), os.WNOHANG)
+        time.sleep(0.002)
 
 
 # -- what there is ------------------------------------------------------------------------------------------
