@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostadmin import __version__
 from hostadmin.api.routes import classes, containers, me, objects, system, upkeep, users
@@ -22,7 +23,7 @@ BODY_MAX = 1 << 20  # audit.md 7.4
 
 def create_app(app: "App") -> FastAPI:
     """Return the application over a service's object graph."""
-    api = FastAPI(
+    api = _Api(
         title="hostadmin",
         version=__version__,
         docs_url=None,
@@ -40,6 +41,35 @@ def create_app(app: "App") -> FastAPI:
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(Exception, _unknown)
     return api
+
+
+class _Api(FastAPI):
+    """FastAPI, around which a body that is too large is refused with a problem too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what a request goes through, the first thing first."""
+        return _TooLarge(super().build_middleware_stack())
+
+
+class _TooLarge:
+    """Makes a problem of the plain words with which the framework refuses a body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def answer(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                refused = True
+                text = f"The request's body is too large: at most {BODY_MAX} bytes are read."
+                await problem(message["status"], "body-too-large", text)(scope, receive, send)
+            elif not refused:
+                await send(message)
+
+        await self._app(scope, receive, answer)
 
 
 def problem(status: int, key: str, detail: str, **members: Any) -> JSONResponse:

@@ -156,7 +156,8 @@ def test_a_failure_of_ours_is_a_problem_without_its_cause():
 
 def test_a_large_body_is_refused_before_anything_is_read_of_it():
     answer = as_root().post("/api/v1/users", content=b"x" * (BODY_MAX + 1), headers={"Content-Type": "application/json"})
-    assert answer.status_code == 413
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:hostadmin:body-too-large")
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
