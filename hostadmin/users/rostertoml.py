@@ -13,6 +13,11 @@ LINE: Final = 64 * 1024
 DOTS: Final = 100
 """Characters and dots of one line: the parser's time grows with the square of a dotted key's length."""
 
+NOTED: Final = "\0"
+"""Stands for a value whose problem is noted (``rosterfile.is_damaged``), so that it is not missed as well."""
+
+NO_NUL: Final = "a NUL character (\\u0000) has no place in it"
+
 _DATES: Final = frozenset({"starts", "expires", "ends"})
 _LISTS: Final = {"groups": " ", "ssh keys": "\n"}
 _USERS: Final = re.compile(r"[ \t]*\[\[[ \t]*users[ \t]*\]\]")
@@ -69,6 +74,8 @@ def _cohort(found: object, problems: Problems) -> dict[str, str]:
             problems.add(f"unknown key in [cohort]; known ones: {', '.join(COHORT)}", column=key)
         elif (text := _as_text(key, value)) is None:
             problems.add(f"it is {_kind(value)}, not a text{' or a date' if key in _DATES else ''}", column=f"cohort {key}")
+        elif "\0" in text:
+            problems.add(NO_NUL, column=f"cohort {key}")
         elif text:
             cells[key] = text
     return cells
@@ -103,6 +110,10 @@ def _user(row: int, line: int | None, user: dict[str, Any], problems: Problems) 
             problems.add("there are two keys of that meaning", row=row, line=line, column=column)
         elif (text := _as_text(column, value)) is None:
             problems.add(f"it is {_kind(value)}; wanted: {_wanted(column)}", row=row, line=line, column=column)
+            cells[column] = NOTED
+        elif "\0" in text:
+            problems.add(NO_NUL, row=row, line=line, column=column)
+            cells[column] = NOTED
         elif text:
             cells[column] = text.strip(" ")
     return Record(row, line, {c: cell for c, cell in cells.items() if cell})

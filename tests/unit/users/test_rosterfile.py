@@ -111,6 +111,7 @@ BAD_TOML = {
     "a password": (f"{USER}password = 'hunter2hunter2'\n", {"column": "password", "value": None}, "passwords do not belong into a file"),
     "passwords": (f"{USER}password = 'hunter2hunter2'\n[[users]]\nlogin='b'\npassword='x'\n", {"column": "password"}, "passwords do not belong"),
     "a number": ("[[users]]\nlogin = 1\nname='x'\n", {"column": "login", "row": 1}, "it is a number; wanted: a text"),
+    "a number and no name": ("[[users]]\nlogin = 1\n", {"column": "login", "row": 1}, "it is a number; wanted: a text"),
     "a date with a time": (f"{USER}expires = 2027-01-01T00:00:00\n", {"column": "expires"}, "it is a date with a time; wanted: a date or a text"),
     "a date as a name": (f"{USER}name = 2027-01-01\n", {"column": "name"}, "it is a date; wanted: a text"),
     "a date in the past": (f"{USER}expires = 2020-01-01\n", {"column": "expires", "value": "2020-01-01"}, "in the past"),
@@ -225,6 +226,16 @@ def test_bytes_that_cannot_be(name):
     found = problem(data)
     assert (found["line"], found["column"], found["value"]) == (line, column, value)
     assert reason in found["reason"]
+
+
+@pytest.mark.parametrize("key", ["login", "name", "mail", "expires", "ssh_keys", "password_hash", "groups"])
+def test_a_nul_that_is_written_as_an_escape(key):
+    """It is no byte of the file, so that nothing has noted it before."""
+    other = "" if key == "login" else 'user = "a"'
+    found = problem(f'[[users]]\n{other}\n{key} = "x\\u0000y"\n', "x.toml")
+    assert (found["row"], found["column"]) == (1, key.replace("_", " "))
+    assert "a NUL character" in found["reason"]
+    assert "a NUL character" in problem('[cohort]\nname = "x\\u0000y"\n' + USER, "x.toml")["reason"]
 
 
 def test_a_wrong_byte_in_toml():
