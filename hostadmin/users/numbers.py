@@ -4,7 +4,7 @@ Everything is given once: the numbers of removed accounts stay theirs (``account
 the same ones back.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set as AbstractSet
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import count
@@ -154,6 +154,11 @@ class Allotment:
     def _others(self) -> Iterable[Block]:
         """Return what has been given since a supply began, where there are several that may meet."""
         return self._ports if len(self._port_supplies) > 1 else ()
+
+
+def may_return(uid: int, gid: int, used: AbstractSet[int]) -> bool:
+    """Tell whether a removed account can have its numbers back: ``used`` has every uid and gid of the host and of living accounts."""
+    return not {uid, gid} & used
 
 
 def _ends(network: IPv4Network) -> Block:

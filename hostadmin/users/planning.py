@@ -1,6 +1,6 @@
 """From a roster and the accounts as they are to the steps between them. Pure: nothing is looked up, nothing is done."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -12,6 +12,7 @@ from hostadmin.store.cohorts import Cohort
 from hostadmin.store.plans import Step
 from hostadmin.store.users import User
 from hostadmin.users.actual import Actual
+from hostadmin.users.numbers import may_return
 from hostadmin.users.roster import Roster, Row
 from hostadmin.users.rosterproblems import Problem
 from hostadmin.users.steps import fingerprint
@@ -31,7 +32,7 @@ class Ground:
     """What a plan stands on.
 
     ``cohort``: the living cohort of that name; ``members``: its accounts; ``returning``: login → the removed account that
-    would come back; ``group``: the one with access; ``shell``: of accounts
+    would come back; ``numbers``: every uid and gid that somebody has; ``group``: the one with access; ``shell``: of accounts
     that are made; ``adopt``: whether accounts that are there may be taken over.
     """
 
@@ -45,6 +46,7 @@ class Ground:
     uid_min: int
     today: date
     shell: str
+    numbers: AbstractSet[int] = frozenset()
     adopt: bool = False
 
 
@@ -127,7 +129,8 @@ def _other_uid(_roster: Roster, row: Row, actual: Actual, _ground: Ground, draft
 
 
 def _create(roster: Roster, row: Row, actual: Actual, ground: Ground, draft: Draft) -> None:
-    returning = ground.returning.get(row.login)
+    known = ground.returning.get(row.login)
+    returning = known if known is not None and may_return(known.uid, known.gid, ground.numbers) else None
     if actual.named_group:
         _refuse(draft, row, "a group has that name")
     elif actual.groups:
@@ -139,13 +142,20 @@ def _create(roster: Roster, row: Row, actual: Actual, ground: Ground, draft: Dra
     elif actual.home != "absent" and not (returning and actual.home.startswith(f"directory of uid {returning.uid},")):
         _refuse(draft, row, f"where its home would be there is something already ({actual.home}): move it away")
     else:
-        notes = [f"returns: uid {returning.uid} and the other numbers as before"] if returning else []
+        notes = _notes_of_return(known, returns=returning is not None) if known else []
         wanted = _wish(roster, row, ground)
         shown = {"name": row.name, "mail": row.mail, "profile": wanted["profile"], "docker": row.docker, "groups": list(row.groups)}
         shown |= {"keys": [_shown_key(k) for k in row.keys], "starts": wanted["starts"], "expires": wanted["expires"]}
         shown["password"] = "as in the roster" if row.hashed else "a new one, to be changed at the first login"  # words
         changes = [_change(name, None, value) for name, value in shown.items() if value not in ("", [], None)]
         draft.steps.append(_step(CREATE, row, actual, changes, wanted, notes))
+
+
+def _notes_of_return(user: User, *, returns: bool) -> list[str]:
+    """Return what somebody finds who was here before."""
+    if returns:
+        return [f"returns: uid {user.uid} and the other numbers as before"]
+    return [f"was here before, but uid or gid {user.uid} is somebody else's by now: gets new numbers"]
 
 
 def _stranger(roster: Roster, row: Row, actual: Actual, ground: Ground, draft: Draft) -> None:

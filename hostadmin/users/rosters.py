@@ -147,6 +147,7 @@ class Rosters:
             uid_min=self._context.places.ranges.uid_min,
             today=today,
             shell=self._context.places.shell,
+            numbers=self._context.accounts.used_numbers() | {n for u in everybody if u.removed_at is None for n in (u.uid, u.gid)},
             adopt=adopt,
         )
 

@@ -4,7 +4,7 @@ from hostadmin.host import homes, sessions
 from hostadmin.policy.profiles import Profile
 from hostadmin.store import numbers, quotas, users
 from hostadmin.users.context import Context
-from hostadmin.users.numbers import Allotment, Given
+from hostadmin.users.numbers import Allotment, Given, may_return
 
 
 class Supply:
@@ -49,7 +49,7 @@ class Supply:
 
         """
         returning = self._tombstones.get(login)
-        if returning is None or not returning.managed or {returning.uid, returning.gid} & (self._on_host | self._living):
+        if returning is None or not returning.managed or not may_return(returning.uid, returning.gid, self._on_host | self._living):
             return self._allotment.give(profile), None
         own = self._known.get(returning.id)
         if own is None:

@@ -231,6 +231,14 @@ def test_whoever_returns_may_find_the_own_home() -> None:
     assert "uid 1000" in draft.steps[0].facts["notes"][0]
 
 
+def test_whose_numbers_are_somebody_elses_by_now_is_told_so() -> None:
+    returning = {"ashu": user(state=UserState.REMOVED, removed_at="2026-11-01")}
+    draft = plan_roster(roster(row()), ground(absent(), returning=returning, numbers=frozenset({1000})))
+    assert draft.steps[0].facts["notes"] == ["was here before, but uid or gid 1000 is somebody else's by now: gets new numbers"]
+    old_home = absent(home="directory of uid 1000, gid 1000, mode 0700")
+    assert "there is something already" in reasons(roster(row()), ground(old_home, returning=returning, numbers=frozenset({1000})))[0]
+
+
 def test_the_cohort_changes() -> None:
     found = plan_roster(roster(row(), ends=date(2026, 12, 24), profile="trainer"), ground(present(user=user(profile="trainer"))))
     assert found.steps[0].facts["changes"] == [
