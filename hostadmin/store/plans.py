@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from hostadmin.core.clock import timestamp
 from hostadmin.core.ids import new_id
@@ -91,15 +91,36 @@ def get(tx: Tx, plan_id: str) -> Plan | None:
     return Plan(row.id, row.kind, row.created_at, row.applied_at, found, row.detail)
 
 
-def heads(tx: Tx, kind: str, *, limit: int = 100) -> Sequence[Head]:
-    """Return the newest plans of a kind without their steps, newest first."""
-    rows = tx.execute(select(plans).where(plans.c.kind == kind).order_by(plans.c.id.desc()).limit(limit)).all()
+def heads(tx: Tx, kind: str, *, cohort: str | None = None, limit: int | None = 100) -> Sequence[Head]:
+    """Return plans of a kind without their steps, newest first.
+
+    Args:
+        tx: a transaction.
+        kind: of which kind.
+        cohort: only those whose detail names it; ``None``: whatever it names.
+        limit: how many at most; ``None``: all.
+
+    """
+    query = select(plans).where(plans.c.kind == kind).order_by(plans.c.id.desc()).limit(limit)
+    if cohort is not None:
+        query = query.where(plans.c.detail["cohort"].as_string() == cohort)
+    rows = tx.execute(query).all()
     counted = (plan_steps.c.plan_id, plan_steps.c.action, plan_steps.c.status)
-    query = select(*counted, func.count().label("steps")).where(plan_steps.c.plan_id.in_([row.id for row in rows])).group_by(*counted)
+    steps = select(*counted, func.count().label("steps")).where(plan_steps.c.plan_id.in_([row.id for row in rows])).group_by(*counted)
     counts: dict[str, dict[tuple[str, str], int]] = {}
-    for row in tx.execute(query):
+    for row in tx.execute(steps):
         counts.setdefault(row.plan_id, {})[row.action, row.status] = row.steps
     return [Head(row.id, row.kind, row.created_at, row.applied_at, row.detail, counts.get(row.id, {})) for row in rows]
+
+
+def drop_unused(tx: Tx, kind: str, before: str) -> Sequence[str]:
+    """Delete the plans of a kind that were made before that time and of which nothing was ever begun; return their ids."""
+    touched = select(plan_steps.c.plan_id).where(plan_steps.c.plan_id == plans.c.id, plan_steps.c.status != "planned").exists()
+    old = select(plans.c.id).where(plans.c.kind == kind, plans.c.created_at < before, plans.c.applied_at.is_(None), ~touched)
+    found = tx.execute(old).scalars().all()
+    tx.execute(delete(plan_steps).where(plan_steps.c.plan_id.in_(found)))
+    tx.execute(delete(plans).where(plans.c.id.in_(found)))
+    return found
 
 
 def details_of_kind(tx: Tx, kind: str) -> dict[str, dict[str, Any]]:

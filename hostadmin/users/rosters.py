@@ -9,13 +9,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
 from hostadmin.audit.actions import Action
 from hostadmin.audit.journal import Entry, Target
+from hostadmin.core.clock import timestamp
 from hostadmin.core.errors import Conflict, Failed, HostadminError, NotFound
 from hostadmin.core.values import Actor, UserState
 from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE
@@ -39,6 +40,8 @@ KIND: Final = "roster"
 UNDO: Final = ("begun", "done", "failed", "undoing")
 FATAL: Final = ("duplicate",)  # what pwck and grpck say of lines that make every other tool fail (``accounts.md`` 5)
 GROUP_MIN: Final = 1000
+UNUSED_DAYS: Final = 30
+"""A plan that nobody has carried out is kept this long."""
 GROUND_FACT: Final = "roster.ground."  # + plan: its cohort and the accounts that it leaves as they are, until it is carried out
 
 
@@ -172,9 +175,8 @@ class Rosters:
 
     def _store(self, roster: Roster, filename: str, data: bytes, draft: Draft, ground: Ground) -> dict[str, Any]:
         with self._context.database.read() as tx:
-            earlier = plans.heads(tx, KIND)
-        mine = (p for p in earlier if p.detail.get("cohort") == roster.cohort.name and "undone_at" not in p.detail)
-        cut_off = next((p for p in mine if p.begun), None)
+            earlier = plans.heads(tx, KIND, cohort=roster.cohort.name, limit=None)
+        cut_off = next((p for p in earlier if p.begun and "undone_at" not in p.detail), None)
         detail = {
             "cohort": roster.cohort.name,
             "file": filename,
@@ -187,13 +189,20 @@ class Rosters:
         touched = {step.ref for step in draft.steps if step.action != COHORT}
         others = {login: actual.standing() for login, actual in ground.actual.items() if login not in touched}
 
-        def rows(tx: Tx) -> Plan:
+        old = timestamp(self._context.clock() - timedelta(days=UNUSED_DAYS))
+
+        def rows(tx: Tx) -> tuple[Plan, Sequence[str]]:
+            dropped = plans.drop_unused(tx, KIND, old)
+            for plan_id in dropped:
+                facts.put(tx, f"{GROUND_FACT}{plan_id}", None)
             stored = plans.store(tx, KIND, draft.steps, detail)
             if stored.steps:
                 facts.put(tx, f"{GROUND_FACT}{stored.id}", {"cohort": _cohort_facts(ground.cohort, ground.members), "others": others})
-            return stored
+            return stored, dropped
 
-        plan = self._context.database.write(rows)
+        plan, dropped = self._context.database.write(rows)
+        for plan_id in dropped:
+            self._vault.drop(HASHES, plan_id)
         hashes = {row.login: row.hashed for row in roster.rows if row.hashed}
         if hashes and draft.steps:
             self._vault.put(HASHES, plan.id, hashes)
@@ -331,10 +340,8 @@ class Rosters:
     def find_begun(self, cohort: str) -> str | None:
         """Return the id of the newest plan of a cohort of which anything was carried out and not taken back."""
         with self._context.database.read() as tx:
-            return next(
-                (p.id for p in plans.heads(tx, KIND) if p.detail.get("cohort") == cohort and p.begun and "undone_at" not in p.detail),
-                None,
-            )
+            mine = plans.heads(tx, KIND, cohort=cohort, limit=None)
+        return next((p.id for p in mine if p.begun and "undone_at" not in p.detail), None)
 
     def _refuse_stale(self, plan: Plan) -> None:
         """Refuse a plan whose ground has changed: its cohort, who it changes, and who it leaves as they are.

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from passlib.hash import sha512_crypt
 
-from hostadmin.core.errors import Conflict, Failed
+from hostadmin.core.errors import Conflict, Failed, NotFound
 from hostadmin.core.values import UserState, system_actor
 from hostadmin.engine.client import Engine
 from hostadmin.host.vault import MemoryVault
 from hostadmin.objects.holdings import Holdings
 from hostadmin.objects.resets import Resets
 from hostadmin.policy import profiles
-from hostadmin.store import cohorts, plans, resets, users
+from hostadmin.store import cohorts, facts, plans, resets, users
 from hostadmin.store.plans import Step
+from hostadmin.users.applying import HASHES
 from hostadmin.users.changing import Changing
 from hostadmin.users.classroom import Classroom
 from hostadmin.users.cohorts import Cohorts
@@ -370,3 +372,25 @@ def test_a_reset_of_another_class_is_refused(room: Room) -> None:
     for act in (room.cohorts.reset, room.cohorts.undo_reset):
         with pytest.raises(Conflict, match="is not one of a-class"):
             act(ADMIN, "a-class", plan_id=plan_id)
+
+
+# -- plans that nobody carries out ----------------------------------------------------------
+
+
+def test_a_plan_that_nobody_carries_out_is_forgotten_with_its_hashes(room: Room) -> None:
+    """After a month, when the next one is made; what was carried out stays, and can be taken back."""
+    done = room.apply("login\nashu\n")
+    unused = room.plan(f"login,password hash\nashu,\ndev,{sha512_crypt.using(rounds=5000).hash('x')}\n")
+    assert room.vault.get(HASHES, unused["id"])
+    room.bench.days = 29
+    assert room.rosters.show(room.plan("login\nashu\ndev\n")["id"])
+    assert room.rosters.show(unused["id"])["steps"] == unused["steps"]
+    room.bench.days = 31
+    room.plan("login\nashu\ndev\n")
+    with pytest.raises(NotFound):
+        room.rosters.show(unused["id"])
+    assert room.vault.get(HASHES, unused["id"]) is None
+    with room.bench.database.read() as tx:
+        assert not any(key.endswith(unused["id"]) for key in facts.all_under(tx, ""))
+    room.rosters.undo(ADMIN, done["id"])
+    assert room.bench.row("ashu") is None

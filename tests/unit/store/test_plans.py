@@ -46,3 +46,31 @@ def test_what_has_begun(database: Database, status: str, begun: bool) -> None:
     database.write(lambda tx: plans.set_step(tx, plan.id, "a", status))
     with database.read() as tx:
         assert plans.heads(tx, "roster")[0].begun is begun
+
+
+def test_heads_of_one_class_however_many_others_there_are(database: Database) -> None:
+    mine = database.write(lambda tx: plans.store(tx, "roster", [], {"cohort": "mine"}))
+    for _ in range(101):
+        database.write(lambda tx: plans.store(tx, "roster", [], {"cohort": "other"}))
+    with database.read() as tx:
+        assert [h.id for h in plans.heads(tx, "roster", cohort="mine")] == [mine.id]
+        assert len(plans.heads(tx, "roster")) == 100
+        assert len(plans.heads(tx, "roster", limit=None)) == 102
+
+
+def test_only_what_was_never_begun_is_dropped(database: Database) -> None:
+    """Whatever is left of a plan that did anything stays, also what was taken back; so do others of another kind, and newer ones."""
+    made = {}
+    for status in ("planned", "begun", "done", "failed", "skipped", "undoing", "undone"):
+        steps = [Step("change", "a", {}), Step("change", "b", {})]
+        made[status] = database.write(lambda tx, s=steps: plans.store(tx, "roster", s)).id
+        database.write(lambda tx, i=made[status], s=status: plans.set_step(tx, i, "b", s))
+    made["empty"] = database.write(lambda tx: plans.store(tx, "roster", [])).id
+    made["applied"] = database.write(lambda tx: plans.store(tx, "roster", [])).id
+    database.write(lambda tx: plans.set_applied(tx, made["applied"]))
+    made["another kind"] = database.write(lambda tx: plans.store(tx, "cohort.end", [])).id
+    assert database.write(lambda tx: plans.drop_unused(tx, "roster", "2020-01-01T00:00:00Z")) == []
+    dropped = database.write(lambda tx: plans.drop_unused(tx, "roster", "2999-01-01T00:00:00Z"))
+    assert set(dropped) == {made["planned"], made["empty"]}
+    with database.read() as tx:
+        assert {name for name, plan_id in made.items() if plans.get(tx, plan_id) is None} == {"planned", "empty"}
