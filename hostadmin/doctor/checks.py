@@ -197,7 +197,9 @@ def _clock(settings: Settings) -> Finding:
     now_is = f"{now():%Y-%m-%d %H:%M} UTC"
     held = [job["name"] for job in answer["items"] if job["held"]]
     if held:
-        text = f"it was set, or the host was off: {', '.join(held)} wait until it has run for an hour; correct it if this is not {now_is}"
+        text = (
+            f"it was set, or the host was off: {', '.join(held)} wait until it has run for ten minutes; correct it if this is not {now_is}"
+        )
         return Finding("warn", "clock", text)
     return Finding("ok", "clock", now_is)
 

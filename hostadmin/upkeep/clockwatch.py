@@ -23,7 +23,7 @@ LOG: Final = logging.getLogger("hostadmin.upkeep")
 FACT: Final = "clock"  # what was seen last: ``Seen``
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 LEAP_SECONDS: Final = 3600.0  # a smaller one is a correction
-SETTLE_SECONDS: Final = 3600.0  # of a clock that runs as it should, before it is believed again
+SETTLE_SECONDS: Final = 600.0  # of a clock that runs as it should, before it is believed again: time enough for NTP after a start
 BACK_SECONDS: Final = 5.0  # by which the clock is set back, so that schedules have to be made anew
 KEEP_SECONDS: Final = 600.0  # how old what is kept may become
 
