@@ -215,6 +215,13 @@ class Resets:
         finally:
             self._lock.release()
 
+    def end_grace(self, tx: Tx, cohort_id: str) -> None:
+        """Let the grace time of all resets of a cohort be over: those whose things it keeps are gone."""
+        for reset in resets.begun(tx):
+            plan = plans.get(tx, reset.plan_id)
+            if plan is not None and plan.detail.get("cohort_id") == cohort_id:
+                resets.change(tx, reset.plan_id, until=timestamp(self.clock()))
+
     # -- after a kill -----------------------------------------------------------------------
 
     def recover(self) -> int:

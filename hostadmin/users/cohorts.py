@@ -319,8 +319,11 @@ class Cohorts:
             def rows(tx: Any) -> None:
                 cohorts.change(tx, cohort.id, state=CohortState.ENDED)
                 plans.set_applied(tx, plan.id)
+                self._resets.end_grace(tx, cohort.id)
 
             self._context.journal.outcome(intent, "ok", also=rows)
+            with suppress(HostadminError):  # else the job does it
+                self._resets.purge(self._context.clock())
             self._sheets.drop(cohort.id)
             self._forget(name)
             return end_view(self._get_end(plan.id))

@@ -31,7 +31,8 @@ from tests.integration.classes import (
     write,
 )
 from tests.integration.people import Student, process_of
-from tests.integration.stage import until
+from tests.integration.resetstage import images
+from tests.integration.stage import STATE, until
 
 __all__ = ["before", "trainer"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
@@ -156,11 +157,15 @@ def test_a_class_of_three_hundred(trainer: Trainer, before: dict[str, Any]) -> N
     assert "handed out already" in trainer.refused("cohort", "cards", "python", "-o", "again.html")
     assert not Path("/mnt/rosters/again.html").exists()
 
+    assert trainer.engine is not None
+    there = images(trainer.engine)
     judge_reset(trainer, "python", ("stud002", "stud004", "stud006"))
     Path("/home/stud001/work.txt").write_text("all of it")
     numbers = {row["login"]: trainer.ledger(row["login"]) for row in rows}
     assert f"{CLASS} users removed" in trainer.ok("cohort", "end", "python", "--yes")
     judge_same(before)
+    assert images(trainer.engine) == there, "what the reset has kept is nobody's any more"
+    assert list((STATE / "db" / "resets").iterdir()) == []
     view = trainer.ask("cohort", "show", "python")
     assert (view["state"], view["students"]) == ("ended", [])
     archives = check_archives(view)

@@ -61,6 +61,17 @@ class Holdings:
         return [{"login": user.login, "containers": [], "networks": [], "volumes": [], "images": 0, "removed": False} for user in members]
 
 
+class NoResets:
+    """Stands for resets: there was none."""
+
+    def end_grace(self, _tx: Any, _cohort_id: str) -> None:
+        """Do nothing."""
+
+    def purge(self, _moment: datetime) -> int:
+        """Do nothing."""
+        return 0
+
+
 class Service(Bench):
     """The service of rosters and cohorts on a ledger of its own, as the next start finds it."""
 
@@ -74,7 +85,9 @@ class Service(Bench):
         sheets = Sheets(vault)
         self.rosters = Rosters(context, self.users, vault, sheets)
         renewal = Renewal(context, Changing(context, self.users))
-        self.cohorts = Cohorts(context, self.users, sheets, renewal, Holdings(), None, socket="", guard="", forget=self.rosters.forget)  # type: ignore[arg-type]
+        self.cohorts = Cohorts(
+            context, self.users, sheets, renewal, Holdings(), NoResets(), socket="", guard="", forget=self.rosters.forget
+        )  # type: ignore[arg-type]
         self.sheets = sheets
 
     def restart(self) -> None:
