@@ -148,6 +148,19 @@ class Objects:
                 found.setdefault(owner, []).append(container["Id"])
         return found
 
+    def paused(self, refs: Collection[str]) -> Collection[str]:
+        """Return which of these containers are paused, as the engine says.
+
+        Raises:
+            Unavailable: the engine does not answer.
+
+        """
+        return {c["Id"] for c in self.engine.list_containers({"status": ["paused"]}) if c["Id"] in refs}
+
+    def pause(self, actor: Actor, ref: str) -> None:
+        """Pause a container."""
+        self._container(actor, Action.CONTAINER_PAUSE, ref, self.engine.pause_container)
+
     def restart(self, actor: Actor, ref: str) -> None:
         """Restart a container."""
         self._container(actor, Action.CONTAINER_RESTART, ref, self.engine.restart_container)

@@ -16,7 +16,8 @@ from hostadmin.store.users import User
 from hostadmin.users.context import Context
 
 LOG: Final = logging.getLogger("hostadmin.users")
-STOPPED_FACT: Final = "stopped."  # + account id → full ids of the containers that its lock has stopped
+STOPPED_FACT: Final = "stopped."  # + account id → full ids of the containers that its lock has stopped, until each runs again
+PAUSED_FACT: Final = "paused."  # + account id → which of them were paused
 AT_ONCE: Final = 16  # an engine gives each container up to 10 s to end
 PAUSE_SECONDS: Final = 600.0  # before what has failed is tried again
 
@@ -27,11 +28,17 @@ class Containers(Protocol):
     def running_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
         """Return account id → full ids of its containers that run now, as the engine says."""
 
+    def paused(self, refs: Collection[str]) -> Collection[str]:
+        """Return which of these containers are paused."""
+
     def stop(self, actor: Actor, ref: str) -> None:
         """Stop a container."""
 
     def start(self, actor: Actor, ref: str) -> None:
         """Start a container."""
+
+    def pause(self, actor: Actor, ref: str) -> None:
+        """Pause a container."""
 
 
 class NoContainers:
@@ -41,10 +48,17 @@ class NoContainers:
         """Return nothing."""
         return {}
 
+    def paused(self, _refs: Collection[str]) -> Collection[str]:
+        """Return nothing."""
+        return ()
+
     def stop(self, actor: Actor, ref: str) -> None:
         """Do nothing."""
 
     def start(self, actor: Actor, ref: str) -> None:
+        """Do nothing."""
+
+    def pause(self, actor: Actor, ref: str) -> None:
         """Do nothing."""
 
 
@@ -69,17 +83,21 @@ class Halting:
             return []
         try:
             running = self._containers.running_of([u.id for u in stopping])
+            paused = self._containers.paused({ref for refs in running.values() for ref in refs}) if running else ()
         except HostadminError as error:
             return [error.message]
         due = {owner: [ref for ref in refs if self._paused.get(ref, 0) < time.monotonic()] for owner, refs in running.items()}
-        self._remember(due)
+        self._remember(STOPPED_FACT, due)
+        self._remember(PAUSED_FACT, {owner: [ref for ref in refs if ref in paused] for owner, refs in due.items()})
         return self._each(actor, [ref for refs in due.values() for ref in refs], self._stop)
 
     def resume(self, actor: Actor, user_id: str) -> None:
-        """Start exactly those containers again that a lock of this account has stopped; those that are gone stay gone."""
-        key = f"{STOPPED_FACT}{user_id}"
+        """Start exactly those containers again that a lock of this account has stopped; those that are gone stay gone.
+
+        Each is tried once: one that cannot start is on record. What a kill, or an engine that goes away, has left is `settle`'s.
+        """
         with self._context.database.read() as tx:
-            refs = facts.get(tx, key, [])
+            refs, paused = (facts.get(tx, f"{fact}{user_id}", []) for fact in (STOPPED_FACT, PAUSED_FACT))
         if not refs:
             return
         try:
@@ -87,8 +105,11 @@ class Halting:
         except HostadminError as error:
             LOG.warning("users: containers are started later: %s", error.message)
             return
-        self._context.database.write(lambda tx: facts.put(tx, key, None))  # tried once: one that cannot start is on record
-        self._each(actor, refs, self._start)
+
+        def start(by: Actor, ref: str) -> str | None:
+            return self._start(by, ref, _Tried(user_id, ref), paused=ref in paused)
+
+        self._each(actor, refs, start)
 
     def settle(self, actor: Actor, everybody: Sequence[User]) -> None:
         """Stop what runs all the same (it was being started), and start what waits for an engine that was away."""
@@ -101,15 +122,15 @@ class Halting:
 
     def forget(self, user_id: str) -> None:
         """Forget what is to be started again."""
-        self._context.database.write(lambda tx: facts.put(tx, f"{STOPPED_FACT}{user_id}", None))
+        self._context.database.write(_Forgetting(user_id))
 
-    def _remember(self, running: Mapping[str, Sequence[str]]) -> None:
+    def _remember(self, fact: str, running: Mapping[str, Sequence[str]]) -> None:
         """Add to what is to be started again: a second look may find what the first one missed."""
         with self._context.database.read() as tx:
-            known = facts.all_under(tx, STOPPED_FACT)
+            known = facts.all_under(tx, fact)
         more = {owner: sorted({*known.get(owner, []), *refs}) for owner, refs in running.items() if set(refs) - set(known.get(owner, []))}
         if more:
-            self._context.database.write(_Remembering(more))
+            self._context.database.write(_Remembering(fact, more))
 
     def _each(self, actor: Actor, refs: Sequence[str], act: Callable[[Actor, str], str | None]) -> Sequence[str]:
         if not refs:
@@ -128,23 +149,54 @@ class Halting:
             return f"container {ref[:12]}: {error.message}"
         return None
 
-    def _start(self, actor: Actor, ref: str) -> str | None:
+    def _start(self, actor: Actor, ref: str, tried: "_Tried", *, paused: bool) -> str | None:
+        problem = None
         try:
             self._containers.start(actor, ref)
+            if paused:
+                self._containers.pause(actor, ref)
         except NotFound:
-            return None
+            pass
         except HostadminError as error:
             LOG.warning("users: container %s is not started again: %s", ref[:12], error.message)
-            return error.message
-        return None
+            problem = error.message
+            if isinstance(error, Unavailable):
+                return problem
+        self._context.database.write(tried)
+        return problem
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembering:
     """Writes account id → containers that are to be started again."""
 
+    fact: str
     more: Mapping[str, Sequence[str]]
 
     def __call__(self, tx: Tx) -> None:
         for owner, refs in self.more.items():
-            facts.put(tx, f"{STOPPED_FACT}{owner}", list(refs))
+            facts.put(tx, f"{self.fact}{owner}", list(refs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """Takes one container from what is to be started again."""
+
+    owner: str
+    ref: str
+
+    def __call__(self, tx: Tx) -> None:
+        for fact in (STOPPED_FACT, PAUSED_FACT):
+            left = [ref for ref in facts.get(tx, f"{fact}{self.owner}", []) if ref != self.ref]
+            facts.put(tx, f"{fact}{self.owner}", left or None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Forgetting:
+    """Forgets what is to be started again."""
+
+    owner: str
+
+    def __call__(self, tx: Tx) -> None:
+        for fact in (STOPPED_FACT, PAUSED_FACT):
+            facts.put(tx, f"{fact}{self.owner}", None)

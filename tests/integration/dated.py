@@ -24,6 +24,7 @@ class Yard:
         self.running: dict[str, list[str]] = {}
         self.calls: list[tuple[str, str]] = []
         self.away = False
+        self.frozen: set[str] = set()
         self.broken: set[str] = set()
         self.gone: set[str] = set()
 
@@ -32,6 +33,14 @@ class Yard:
         if self.away:
             raise Unavailable("The engine is away.")
         return {owner: list(refs) for owner, refs in self.running.items() if owner in user_ids and refs}
+
+    def paused(self, refs: Collection[str]) -> Collection[str]:
+        """Return what is paused."""
+        return self.frozen & set(refs)
+
+    def pause(self, _actor: Actor, ref: str) -> None:
+        """Pause one."""
+        self.calls.append(("pause", ref))
 
     def _owner(self, ref: str) -> str:
         return next((owner for owner, refs in self.running.items() if ref in refs), "")
