@@ -55,7 +55,7 @@ class Room:
             self.renewal,
             self.classroom,
             self.resets,
-            socket="",
+            socket="/run/docker.sock",
             guard="",
             forget=self.rosters.forget,
         )
@@ -316,6 +316,14 @@ def test_the_name_service_is_asked_once_for_a_class(room: Room, monkeypatch: pyt
     room.apply("login\nashu\ndev\nmia\n")
     assert room.cohorts.cards(ADMIN, "linux")["passwords"] == 3
     assert asked == [1]
+
+
+def test_only_those_with_access_read_where_the_guard_is(room: Room) -> None:
+    """What needs not be typed is named all the same; who has no access is told nothing of docker."""
+    room.apply("login,docker\nashu,yes\nnatraj,no\n")
+    page = room.cohorts.cards(ADMIN, "linux")["html"]
+    assert page.count("unix:///run/docker.sock") == 1
+    assert page.index("ssh ashu@") < page.index("unix:///run/docker.sock") < page.index("ssh natraj@")
 
 
 def test_cards_that_cannot_be_made_have_an_outcome(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
