@@ -105,6 +105,7 @@ class Cohorts:
             }
             for u in members
             for a in kept[u.id]
+            if a.created_at >= cohort.created_at  # not of another class, in which the same person was before
         ]
         return self._view(cohort) | {"students": self._classroom.rows(living), "archives": gone}
 
@@ -309,9 +310,10 @@ class Cohorts:
             errors = {step.ref: error for step, error in zip(left, found, strict=True) if error is not None}
             if errors:
                 self._context.journal.outcome(intent, "error", detail={"plan": plan.id, "failed": len(errors)})
-                first = "; ".join(f"{login}: {error.message}" for login, error in list(errors.items())[:3])
+                first = " ".join(f"{login}: {error.message}" for login, error in list(errors.items())[:3])
+                others = ", the others are" if len(errors) < len(plan.steps) else ""
                 raise Failed(
-                    f"{len(errors)} of {len(plan.steps)} users of {name} could not be removed, the others are: {first} Run it again.",
+                    f"{len(errors)} of {len(plan.steps)} users of {name} could not be removed{others}. {first} Run `cohort end` again.",
                     key="cohort-end",
                     plan=end_view(self._get_end(plan.id)),
                 )

@@ -207,6 +207,10 @@ def test_a_returning_student_gets_the_same_numbers_back(trainer: Trainer, before
     assert {login: {n: trainer.ledger(login)[n] for n in names} for login in had} == had
     assert trainer.ledger("back004")["uid"] not in {old["uid"] for old in had.values()}
     assert not Path("/home/back001/work.txt").exists()
+    assert trainer.ask("cohort", "show", "autumn")["archives"] == [], "those of spring are of spring"
+    trainer.ok("cohort", "end", "autumn", "--yes")
+    kept = [row["login"] for row in trainer.ask("cohort", "show", "autumn")["archives"]]
+    assert sorted(kept) == ["back001", "back002", "back003", "back004"]
 
 
 def test_who_joins_late_and_who_leaves(trainer: Trainer, before: dict[str, Any]) -> None:
