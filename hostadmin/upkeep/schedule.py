@@ -36,6 +36,7 @@ EXPIRY_SECONDS: Final = 30  # a last day is over for everybody within a minute
 DRIFT_SECONDS: Final = 20
 ARCHIVES_SECONDS: Final = 3600
 RESETS_SECONDS: Final = 60
+CUT_OFF_SECONDS: Final = 10  # the engine may not answer yet when the service starts
 COHORTS_SECONDS: Final = 60
 CLOCK_SECONDS: Final = 5.0
 
@@ -118,7 +119,7 @@ class Scheduler:
                     True,
                 ),
                 Job(
-                    "cut-off", f"every {RESETS_SECONDS} s", lambda actor: _finished(resets, actor), "finish resets that a kill has cut off"
+                    "cut-off", f"every {CUT_OFF_SECONDS} s", lambda actor: _finished(resets, actor), "finish resets that a kill has cut off"
                 ),
             )
             if job.trigger
