@@ -82,22 +82,27 @@ def work(hostadmin: Hostadmin, verb: str, argument: str) -> Any:
 
 
 def work_killed(hostadmin: Hostadmin, verb: str, argument: str, seen: Path) -> int:
-    """Let it be killed at every step once; return how often it died."""
-    for deaths in range(400):
-        if resetting.work(hostadmin.config, verb, argument, seen) is not None:
-            return deaths
+    """Let it be killed at every step once; return how often it died.
+
+    The service would go on with it by itself between two kills: it stands still.
+    """
+    with hostadmin.standing_still():
+        for deaths in range(400):
+            if resetting.work(hostadmin.config, verb, argument, seen) is not None:
+                return deaths
     raise AssertionError(f"it does not come to an end: {seen.read_text()[-3000:]}")
 
 
 def cut_off_at_every_step(hostadmin: Hostadmin, verb: str, plan: str, seen: Path) -> int:
     """Begin it once; then let what a start does be killed at every step, until it has finished it by itself; return how often it died.
 
-    Begun again is only what was killed before anything of it was recorded.
+    Begun again is only what was killed before anything of it was recorded. The service would do it between two kills: it stands still.
     """
-    for deaths in range(400):
-        begun = hostadmin.rows("select 1 from audit_records where action = ? and object_id = ?", RECORDED[verb], plan)
-        if resetting.work(hostadmin.config, "settle" if begun else verb, plan, seen) is not None:
-            return deaths
+    with hostadmin.standing_still():
+        for deaths in range(400):
+            begun = hostadmin.rows("select 1 from audit_records where action = ? and object_id = ?", RECORDED[verb], plan)
+            if resetting.work(hostadmin.config, "settle" if begun else verb, plan, seen) is not None:
+                return deaths
     raise AssertionError(f"it does not come to an end: {seen.read_text()[-3000:]}")
 
 

@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -259,6 +259,27 @@ class Hostadmin:
         pid = until(f"there is a {name}", lambda: self.part(name))
         os.kill(pid, signal.SIGKILL)
         return int(pid)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The service does nothing meanwhile, and holds no lock of the database either."""
+        pid = until("there is a service", lambda: self.part("service"))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            while not self._is_free():
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(0.05)
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _is_free(self) -> bool:
+        with closing(sqlite3.connect(self.database, timeout=0.2, isolation_level=None)) as database, suppress(sqlite3.OperationalError):
+            database.execute("begin immediate")
+            database.execute("rollback")
+            return True
+        return False
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """Return rows of the database, read beside hostadmin."""
