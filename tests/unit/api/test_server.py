@@ -147,7 +147,7 @@ def test_the_silent_are_ended(tmp_path, monkeypatch, half):
             reader, writer = await ask(path, half)
             with suppress(ConnectionResetError):
                 await asyncio.wait_for(reader.read(), 5)
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 15
             writer.close()
 
     path = str(tmp_path / "api.sock")

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from hostadmin.core.errors import Failed
 from hostadmin.doctor.pools import DEFAULT, PRIVATE, Pool, choose, pools_of, room
@@ -70,7 +70,6 @@ def test_more_than_there_are() -> None:
         choose(10, PRIVATE)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     count=st.integers(1, 50_001),
     taken=st.lists(

@@ -94,13 +94,13 @@ def test_what_a_dead_run_has_left_is_killed() -> None:
 
 def test_what_writes_the_account_files_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "PATIENT", ("sleep",))
-    process = starter("exec sleep 1")
+    process = starter("exec sleep 2")
     children_of(process.pid)
     process.kill()
     process.wait()
     started = time.monotonic()
     assert programs.await_orphans() == 1
-    assert 0.2 < time.monotonic() - started < 5
+    assert 0.2 < time.monotonic() - started < 30
 
 
 def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,4 +111,4 @@ def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     process.wait()
     started = time.monotonic()
     assert programs.await_orphans(0.2) == 1
-    assert 0.2 <= time.monotonic() - started < 5
+    assert 0.2 <= time.monotonic() - started < 30

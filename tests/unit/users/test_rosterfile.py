@@ -258,7 +258,7 @@ def test_ten_megabytes_cost_nothing():
     data = b"login\n" + b"a" * 10_000_000
     start = time.process_time()
     found = problem(data)
-    assert time.process_time() - start < 0.05
+    assert time.process_time() - start < 0.5
     assert found["reason"] == "it has 10000006 bytes; at most 1048576 (1 MiB) and 2000 rows are taken: split it"
 
 
@@ -350,7 +350,6 @@ PERSON = st.fixed_dictionaries(
     ending=st.sampled_from(["\n", "\r\n", "\r"]),
     mark=st.booleans(),
 )
-@settings(deadline=None)
 def test_what_a_program_writes_is_what_is_read(people, order, delimiter, quoting, ending, mark):
     if ending == "\r":
         quoting = csv.QUOTE_ALL  # csv.writer does not quote another end of line than its own
@@ -377,7 +376,7 @@ PIECES = st.lists(
 
 
 @given(st.binary(max_size=300) | PIECES | PIECES.map(lambda b: b"login,name,ssh keys,password hash\n" + b), ENDINGS)
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_any_bytes_are_rows_or_problems(data, filename):
     try:
         roster = read(data, filename)
