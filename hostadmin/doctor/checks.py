@@ -20,6 +20,7 @@ from hostadmin.engine.client import Engine
 from hostadmin.host import engine_socket
 from hostadmin.settings import Settings
 from hostadmin.store import health
+from hostadmin.upkeep.clockwatch import SETTLE_SECONDS
 
 API_LOWEST: Final = (1, 41)
 DISK_WARN: Final = 0.10
@@ -197,9 +198,8 @@ def _clock(settings: Settings) -> Finding:
     now_is = f"{now():%Y-%m-%d %H:%M} UTC"
     held = [job["name"] for job in answer["items"] if job["held"]]
     if held:
-        text = (
-            f"it was set, or the host was off: {', '.join(held)} wait until it has run for ten minutes; correct it if this is not {now_is}"
-        )
+        wait = f"{', '.join(held)} wait until it has run for {SETTLE_SECONDS / 60:.0f} minutes"
+        text = f"it was set, or the host was off: {wait}; correct it if this is not {now_is}"
         return Finding("warn", "clock", text)
     return Finding("ok", "clock", now_is)
 

@@ -123,12 +123,6 @@ def drop_unused(tx: Tx, kind: str, before: str) -> Sequence[str]:
     return found
 
 
-def details_of_kind(tx: Tx, kind: str) -> dict[str, dict[str, Any]]:
-    """Return id → detail of all plans of a kind, without their steps."""
-    rows = tx.execute(select(plans.c.id, plans.c.detail).where(plans.c.kind == kind))
-    return {row.id: row.detail for row in rows}
-
-
 def set_step(tx: Tx, plan_id: str, ref: str, status: str, message: str = "", *, action: str | None = None) -> None:
     """Record how far a step has got: begun, done, skipped, failed, undoing, undone. ``action``: which, where a ref has several."""
     of = {"of_plan": plan_id, "of_ref": ref, "new_status": status, "new_message": message}

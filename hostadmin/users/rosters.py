@@ -235,10 +235,10 @@ class Rosters:
 
     def _forget(self, cohort: str, *kinds: str) -> None:
         with self._context.database.read() as tx:
-            known = plans.details_of_kind(tx, KIND)
-        for plan_id in (i for i, detail in known.items() if detail.get("cohort") == cohort):
+            known = plans.heads(tx, KIND, cohort=cohort, limit=None)
+        for plan in known:
             for kind in kinds:
-                self._vault.drop(kind, plan_id)
+                self._vault.drop(kind, plan.id)
 
     def _forwards(self, actor: Actor, plan: Plan) -> Iterator[tuple[str, HostadminError | None]]:
         """Carry out what is left of a plan, in order; yield login and what went wrong.
