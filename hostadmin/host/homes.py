@@ -1,5 +1,6 @@
 """Home directories: whose is it, make it private, remove it; by descriptor, never through a symlink."""
 
+import ctypes
 import os
 import re
 import stat
@@ -16,6 +17,8 @@ PRIVATE: Final = 0o700
 BLOCK: Final = 512  # stat(2): st_blocks
 MOUNTS: Final = Path("/proc/self/mountinfo")
 REMOVE_SECONDS: Final = 3600
+MNT_DETACH: Final = 2  # umount2(2)
+UMOUNT_NOFOLLOW: Final = 8
 
 
 def exists(home: str) -> bool:
@@ -117,18 +120,39 @@ def check_no_mounts(home: str, *, but_of: int | None = None) -> None:
             raise Conflict(f"Something is mounted on {mount.point}: unmount it first, or keep the home.", key="home-mounted")
 
 
-def detach_own(home: str, uid: int, gid: int) -> None:
+def detach_own(home: str, uid: int) -> None:
     """Take away what somebody without a process has left mounted in their home with FUSE (sshfs and the like).
 
-    With their own tool and their own rights (fusermount(1) unmounts a person's own mounts only, and follows no link that somebody
-    puts in its way), where the host's mounts are: the service may have a mount namespace of its own. What cannot be taken away
-    stays, and ``check_no_mounts`` tells of it.
+    By descriptor, so that no link that somebody puts in the way is followed. Where the service has a mount namespace of its own,
+    the host's own mount goes when its folder is removed (rmdir(2); Linux 4.0 and later). What cannot be taken away stays,
+    and ``check_no_mounts`` tells of it.
     """
-    entering = ["nsenter", "--target", "1", "--mount", "setpriv", "--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
+    home = os.path.realpath(home)
     for mount in reversed(_mounts_below(home)):  # what was mounted last lies on top
-        if mount.fuse_uid == uid:
-            with suppress(programs.ProgramFailed):
-                programs.run([*entering, "fusermount", "-u", "-z", "--", mount.point])
+        if mount.fuse_uid == uid and mount.point != home:
+            with suppress(OSError), _folder_of(home, mount.point) as (parent, name):
+                _detach(f"/proc/self/fd/{parent}/{name}")
+
+
+@contextmanager
+def _folder_of(home: str, path: str) -> Iterator[tuple[int, str]]:
+    """Open the folder in which a path below a home is, no link on the way; yield it and the path's last part."""
+    *folders, name = os.path.relpath(path, home).split("/")
+    fd = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            inner = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        yield fd, name
+    finally:
+        os.close(fd)
+
+
+def _detach(path: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.umount2(os.fsencode(path), MNT_DETACH | UMOUNT_NOFOLLOW):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class Removing:
         if is_same(self._accounts, user):
             shut(self._accounts, user, whose)
             if not keep_home and user.home:
-                homes.detach_own(user.home, user.uid, user.gid)
+                homes.detach_own(user.home, user.uid)
                 homes.check_no_mounts(user.home)  # again: until here the person could have made one
         stayed = self._remove_objects(actor, user.id)
         if stayed:
@@ -161,7 +161,7 @@ class Removing:
             return
         sessions.end(*self._context.whose(user))
         if user.home and not detail["keep_home"]:
-            homes.detach_own(user.home, user.uid, user.gid)
+            homes.detach_own(user.home, user.uid)
         remains.remove_spools(user.login, user.uid)
         subordinate = next((one for one in self._context.whose(user) if isinstance(one, range)), range(0))
         if left := remains.remove_files(user.uid, subordinate):

@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -208,3 +209,18 @@ def test_what_a_person_has_mounted_keeps_no_home(kept: Bench, alive: bool) -> No
     assert "./ashu/far/file" in inside
     assert "./ashu/near/file" not in inside
     assert not os.path.lexists("/home/ashu")
+
+
+@pytest.mark.usefixtures("fuse")
+def test_such_mounts_go_where_the_service_is_shut_in_too(kept: Bench) -> None:
+    """As the shipped unit runs it: a mount namespace of its own, no setuid programs. The host's mount goes with its folder."""
+    uid = kept.users.add(ADMIN, "ashu").uid
+    script = "cd; mkdir -p far in/near; bindfs --no-allow-other far in/near; kill -9 $(pgrep -x bindfs)"
+    subprocess.run(["su", "ashu", "-c", script], check=True, timeout=20, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert " /home/ashu/in/near " in Path("/proc/mounts").read_text()
+    remove = f"from hostadmin.host import homes; homes.detach_own('/home/ashu', {uid}); homes.check_no_mounts('/home/ashu')"
+    remove += f"; assert homes.remove('/home/ashu', {uid})"
+    shut_in = ["unshare", "--mount", "--propagation", "slave", "setpriv", "--no-new-privs"]
+    subprocess.run([*shut_in, sys.executable, "-c", remove], check=True, timeout=60)
+    assert not os.path.lexists("/home/ashu")
+    assert " /home/ashu/in/near" not in Path("/proc/mounts").read_text()
