@@ -29,6 +29,7 @@ from hostadmin.store.migrate import data_dir, upgrade
 from hostadmin.users.context import Keeping
 from hostadmin.users.halting import Containers
 from hostadmin.users.service import Places, Users
+from tests.integration.stage import until
 
 FILES = [Path("/etc") / n for n in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +188,14 @@ def commands_of(uid: int) -> list[str]:
     """Return the command lines of a uid's living processes, wherever they live, as `ps` sees them."""
     done = subprocess.run(["ps", "-U", str(uid), "-o", "stat=,args="], capture_output=True, text=True, check=False)
     return [line.split(None, 1)[1] for line in done.stdout.splitlines() if not line.startswith("Z")]
+
+
+def ignoring_term(uid: int) -> subprocess.Popen[bytes]:
+    """Start a shell of a uid; return when it ignores SIGTERM."""
+    shell = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 0.2; done"], user=uid)
+    mask = lambda: int(Path(f"/proc/{shell.pid}/status").read_text().split("SigIgn:")[1].split()[0], 16)  # noqa: E731
+    until("the shell ignores TERM", lambda: mask() >> (signal.SIGTERM - 1) & 1)
+    return shell
 
 
 def mentions(login: str) -> list[str]:

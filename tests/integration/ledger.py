@@ -31,7 +31,7 @@ def await_agreement(engine: Engine, hostadmin: Hostadmin) -> None:
         return not apart
 
     try:
-        until("the ledger agrees with the engine", agree, 30)
+        until("the ledger agrees with the engine", agree)
     except AssertionError:
         refs = [ref for found in apart.values() for ref in found]
         marks = ",".join("?" * len(refs))
@@ -43,7 +43,7 @@ def await_agreement(engine: Engine, hostadmin: Hostadmin) -> None:
 
 def judge_agreement(engine: Engine, hostadmin: Hostadmin) -> None:
     """Ledger and engine agree, owners are whose names say so, and every record has its outcome."""
-    until("no intent is open", lambda: not hostadmin.rows("select * from audit_open"), 30)
+    until("no intent is open", lambda: not hostadmin.rows("select * from audit_open"))
     await_agreement(engine, hostadmin)
     owners = hostadmin.rows(
         "select o.kind, o.name, o.ref, u.login from objects o left join users u on u.id = o.owner_id "

@@ -45,7 +45,7 @@ def registries(folder: Path = Path("/mnt/registries")) -> Iterator[None]:
     finally:
         for process in processes:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def _answers(address: str) -> bool:

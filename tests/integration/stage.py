@@ -44,7 +44,7 @@ restarts_seconds = 2
 """
 
 
-def until(what: str, found: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(what: str, found: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Ask until the answer is true and return it.
 
     Raises:
@@ -174,7 +174,7 @@ class Engine:
         with (home / "log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True, env=engine_environ())
         if wait:
-            until("the engine answers", self.eye.up, 30)
+            until("the engine answers", self.eye.up)
 
     def stop(self) -> None:
         """End it in order."""
@@ -218,7 +218,7 @@ class Hostadmin:
     def wait(self) -> None:
         """Wait until guard and service answer."""
         try:
-            until("guard and service answer", lambda: self.guard.up() and self.run("user", "list").returncode == 0, 30)
+            until("guard and service answer", lambda: self.guard.up() and self.run("user", "list").returncode == 0)
         except AssertionError as error:
             raise AssertionError(f"{error}; its log ends:\n{self.log.read_text()[-3000:]}") from None
 

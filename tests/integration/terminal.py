@@ -140,10 +140,10 @@ class Terminal:
             os.kill(self._process.pid, signal.SIGHUP)
         os.close(self._master)
         try:
-            self._process.wait(5)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(60)
 
     def _write(self, text: str) -> None:
         data = text.encode()

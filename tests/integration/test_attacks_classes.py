@@ -141,8 +141,8 @@ def test_nothing_of_theirs_runs_after_a_lock(world: World, leaver: str) -> None:
     saved = subprocess.Popen([SYSTEM_PYTHON, "-c", become])
     for argv in HIDING.values():
         left_running(leaver, *argv)
-    time.sleep(0.8)
-    assert len(commands_of(uid)) >= len(HIDING)
+    until("all of it runs", lambda: len(commands_of(uid)) >= len(HIDING))
+    time.sleep(0.8)  # time to hide
     world.ok("POST", f"users/{leaver}/lock")
     assert commands_of(uid) == []
     assert saved.poll() is not None
@@ -272,7 +272,7 @@ def test_a_volume_of_traps_does_not_stop_the_reset_of_others(world: World, leave
 def test_snapshots_of_a_reset_are_nobodys(world: World) -> None:
     """Neither listed, nor used, named, saved, built on or removed: by tag, by id, by prefix; nor by whom they are of."""
     Student("eve").ok("run", "-d", "--name", "secretive", "-e", "TOKEN=planted-secret", "alpine", "sh", "-c", "echo planted >/f; sleep 999")
-    time.sleep(0.3)
+    until("it has written", lambda: Student("eve").docker("exec", "secretive", "cat", "/f").stdout == "planted\n")
     world.ok("POST", "cohorts/bb/reset", {})
     [image] = [i for i in world.eye.get("/images/json") if any("hostadmin-reset/" in t for t in i["RepoTags"] or [])][:1]
     tag, full = image["RepoTags"][0], image["Id"]

@@ -186,7 +186,7 @@ def test_the_granted_stream_of_ones_own(room: Room) -> None:
     assert REMOVE in said, "what looks like a request is the stream's own bytes"
     assert "devc" in room.names()
     gone = lambda: exec_id not in (room.engine.eye.container("ashuc")["ExecIDs"] or [])  # noqa: E731
-    until("the engine has forgotten it", gone, 30)
+    until("the engine has forgotten it", gone)
     room.judge("granted")
 
 

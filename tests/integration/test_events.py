@@ -2,8 +2,9 @@
 
 import json
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -97,33 +98,40 @@ def times(events: list[Event]) -> list[int]:
 class Watch:
     """A ``docker events`` that runs while others are busy."""
 
-    def __init__(self, student: Student, *argv: str) -> None:
+    def __init__(self, room: Room, student: Student, *argv: str) -> None:
+        """Start it, and wait until the engine has one listener more than those of guard and service."""
+        self._listeners = lambda: room.engine.eye.get(f"{API}/info")["NEventsListener"]
+        self._events: list[Event] = []
         self._process = student.start("events", "--format", "{{json .}}", *argv)
-        self._student = student
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        until("the stream stands", lambda: self._listeners() >= 2)
 
-    def ready(self, room: Room) -> "Watch":
-        """Wait until the engine has one more listener that reads."""
-        until("the stream stands", lambda: room.engine.eye.get(f"{API}/info")["NEventsListener"] >= 2)
-        return self
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        self._events.extend(json.loads(line) for line in self._process.stdout if line.strip())
 
-    def stop(self) -> list[Event]:
-        """End it and return what it printed."""
+    def stop(self, last: Callable[[list[Event]], bool]) -> list[Event]:
+        """Wait until what it prints has come to its last event, end it, and return what it printed."""
+        until("the last event", lambda: last(list(self._events)))
+        time.sleep(0.2)  # for what should not come
         self._process.terminate()
-        out, _ = self._process.communicate(timeout=20)
-        return [json.loads(line) for line in out.split(b"\n") if line.strip()]
+        self._reader.join()
+        self._process.wait()
+        until("the stream has gone", lambda: self._listeners() < 2)
+        return self._events
 
 
 def test_live_and_replayed_events_are_all_of_ones_own_and_none_of_others(room: Room) -> None:
     begun = time.time()
-    watch = Watch(room.ashu).ready(room)
+    watch = Watch(room, room.ashu)
     for student in (room.dev, room.ashu, room.host):
         work(student)
     all_ = until(
         "the last event of the host",
         lambda: [e for e in everything(room.engine, begun) if e["Action"] == "delete"] and everything(room.engine, begun),
     )
-    time.sleep(0.2)
-    live = watch.stop()
+    live = watch.stop(lambda events: [e["Action"] for e in events[-1:]] == ["delete"])
     ids = {e["Actor"]["ID"] for e in all_ if e["Actor"]["Attributes"].get("name", "").startswith("ashu")} | {"ashudata"}
     containers = {e["Actor"]["ID"] for e in all_ if e["Type"] == "container" and e["Actor"]["ID"] in ids}
     ids |= {e["Actor"]["ID"] for e in all_ if e["Type"] == "volume" and e["Actor"]["Attributes"].get("container") in containers}
@@ -260,13 +268,12 @@ def test_a_foreign_container_on_ones_own_network_is_not_named(room: Room) -> Non
 @pytest.mark.parametrize("cli", command_lines())
 def test_the_create_of_each_object_is_seen_live_although_the_ledger_learns_of_it_later(room: Room, cli: str) -> None:
     ashu = Student("ashu", cli=cli)
-    watch = Watch(ashu, "--filter", "event=create").ready(room)
+    watch = Watch(room, ashu, "--filter", "event=create")
     ids: list[str] = []
     for n in range(4):
         ids += [ashu.ok("network", "create", f"ashurace{n}"), ashu.ok("volume", "create", f"ashurace{n}")]
         ids += [ashu.ok("create", "--name", f"ashurace{n}", "alpine")]
-    time.sleep(0.2)
-    assert [e["Actor"]["ID"] for e in watch.stop()] == ids
+    assert [e["Actor"]["ID"] for e in watch.stop(lambda events: len(events) >= len(ids))] == ids
     for n in range(4):
         ashu.ok("rm", f"ashurace{n}")
         ashu.ok("network", "rm", f"ashurace{n}")

@@ -39,7 +39,7 @@ def test_full_disk() -> None:
             assert added.returncode == 1, (added.stdout, added.stderr)
             assert "nobodynew" not in Path("/etc/passwd").read_text()
             (place / "ballast").unlink()
-            until("it works again", lambda: student.docker("volume", "create", "ashuagain").returncode == 0, 20)
+            until("it works again", lambda: student.docker("volume", "create", "ashuagain").returncode == 0)
             judge_agreement(engine, hostadmin)
             for volume in student.ok("volume", "ls", "-q").split():
                 student.ok("volume", "rm", volume)

@@ -411,7 +411,7 @@ def test_revoked_at_once_in_open_shells_and_streams(room: Room) -> None:
         "wait": room.ashu.start("wait", "ashuc1"),
     }
     started = room.engine.eye.container("ashuc1")["State"]["StartedAt"]
-    until("all streams are open", lambda: _open_streams(room) >= len(streams), 10)
+    until("all streams are open", lambda: _open_streams(room) >= len(streams))
     assert all(p.poll() is None for p in streams.values())
     done = room.hostadmin.run("access", "revoke", "ashu")
     begin = time.monotonic()

@@ -34,15 +34,22 @@ for _ in range(count):
 print("open", flush=True)
 for s in open_:
     s.setblocking(False)
-time.sleep(0.5)
-for s in open_:
-    try:
-        first = s.recv(65536).split(b"\\r\\n", 1)[0].decode() or "closed"
-    except BlockingIOError:
-        first = "waits"
-    except OSError:
-        first = "broken"
-    answers[first] = answers.get(first, 0) + 1
+silent, last = open_, time.monotonic()
+while silent and time.monotonic() < last + 3:
+    still = []
+    for s in silent:
+        try:
+            first = s.recv(65536).split(b"\\r\\n", 1)[0].decode() or "closed"
+        except BlockingIOError:
+            still.append(s)
+            continue
+        except OSError:
+            first = "broken"
+        answers[first] = answers.get(first, 0) + 1
+        last = time.monotonic()
+    silent = still
+    time.sleep(0.1)
+if silent: answers["waits"] = len(silent)
 print(json.dumps(answers), flush=True)
 sys.stdin.read()
 """
@@ -98,11 +105,11 @@ def test_ten_thousand_connections_of_one_are_not_felt_by_the_next(stage: tuple[E
         assert dev.ok("ps", "--format", "{{.Names}}") == "devc1"
         assert "ashuc1" in hostadmin.guard.containers().values(), "root is not counted"
         said = f"you have {PER_USER} connections open"  # once what was turned away has ended
-        until("ashu reads why", lambda: said in Student("ashu").docker("ps").stderr, 10)
+        until("ashu reads why", lambda: said in Student("ashu").docker("ps").stderr)
     finally:
         end(process)
-    until("ashu may come again", lambda: Student("ashu").docker("ps").returncode == 0, 10)
-    until("nothing has leaked", lambda: descriptors(hostadmin) <= before + 8, 10)
+    until("ashu may come again", lambda: Student("ashu").docker("ps").returncode == 0)
+    until("nothing has leaked", lambda: descriptors(hostadmin) <= before + 8)
 
 
 def test_a_crowd_of_requests_takes_turns(stage: tuple[Engine, Hostadmin]) -> None:
@@ -176,4 +183,4 @@ def _dribble() -> int:
             time.sleep(0.1)
     passed = time.monotonic() - begun
     idle.sendall(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
-    return 0 if 9 < passed < 14 and idle.recv(100).startswith(b"HTTP/1.1 200") else 1
+    return 0 if 9 < passed < 19 and idle.recv(100).startswith(b"HTTP/1.1 200") else 1

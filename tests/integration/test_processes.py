@@ -97,10 +97,10 @@ def test_it_ends_within_seconds(hostadmin: Hostadmin, number: int) -> None:
     follower = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begun = time.monotonic()
     hostadmin.process.send_signal(number)
-    assert hostadmin.process.wait(15) == 0
+    assert hostadmin.process.wait(60) == 0
     assert time.monotonic() - begun < 30
     assert not any(runs(pid) for pid in parts)
-    assert follower.wait(10) == 1
+    assert follower.wait(60) == 1
     assert hostadmin.rows("select count(*) from audit_open") == [(0,)]
     hostadmin.process = None
 
@@ -125,7 +125,7 @@ def test_a_killed_one_is_started_again_and_the_other_never_notices(hostadmin: Ho
         kept = hostadmin.part(other)
         for _ in range(3):
             old = hostadmin.kill(part)
-            until(f"a new {part}", lambda old=old: hostadmin.part(part) not in (0, old), 3)
+            until(f"a new {part}", lambda old=old: hostadmin.part(part) not in (0, old))
             time.sleep(1.2)  # else it would count as one that cannot live
         hostadmin.wait()
         assert hostadmin.part(other) == kept
@@ -141,14 +141,14 @@ def test_one_that_cannot_live_is_tried_for_ever_with_pauses(hostadmin: Hostadmin
         guard = hostadmin.part("guard")
         file.write_text("broken")
         hostadmin.kill("service")
-        until("it was tried several times", lambda: said(hostadmin).count("service ended") >= 4, 30)
+        until("it was tried several times", lambda: said(hostadmin).count("service ended") >= 4)
         tries = said(hostadmin).count("service ended")
         time.sleep(2)
         assert said(hostadmin).count("service ended") - tries <= 3, "no hot loop"
         assert hostadmin.part("guard") == guard
         assert hostadmin.guard.up()
         file.write_text(good)
-        until("the service is back", lambda: hostadmin.run("user", "list").returncode == 0, 30)
+        until("the service is back", lambda: hostadmin.run("user", "list").returncode == 0)
 
 
 def test_the_children_end_with_the_supervisor(hostadmin: Hostadmin) -> None:
@@ -158,7 +158,7 @@ def test_the_children_end_with_the_supervisor(hostadmin: Hostadmin) -> None:
     parts = [hostadmin.part(name) for name in ("guard", "service")]
     hostadmin.process.kill()
     hostadmin.process.wait()
-    until("both parts have ended", lambda: not any(runs(pid) for pid in parts), 10)
+    until("both parts have ended", lambda: not any(runs(pid) for pid in parts))
     assert mode() == 0o600, "nobody is let in by a crash"
     with serving(hostadmin):
         pass

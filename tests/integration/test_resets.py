@@ -60,8 +60,8 @@ def test_all_goes_its_names_are_free_and_all_comes_back(stage: tuple[Engine, Hos
 
     done = work(hostadmin, "apply", plan["id"])
     assert done["counts"] == {"done": 14}, troubles(done)
-    assert attached.wait(5) is not None
-    assert executing.wait(5) is not None
+    assert attached.wait(60) is not None
+    assert executing.wait(60) is not None
     nothing: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": []}
     images_before = held["ashu"]["images"]
     assert holdings(ashu) == {**nothing, "containers": ["ashulate"], "images": images_before}, "the plan is exactly what was shown"

@@ -76,7 +76,7 @@ def test_the_service_goes_on_by_itself_once_the_engine_answers(
     finally:
         engine.start()
     hostadmin.kill("service")
-    until("it is finished", lambda: state() == "done", 60)
+    until("it is finished", lambda: state() == "done")
     assert holdings(ashu)["containers"] == holdings(ashu)["volumes"] == holdings(ashu)["networks"] == []
     (cut, again) = hostadmin.rows(
         "select seq, detail from audit_records where action = 'reset.run' and stage = 'intent' order by seq desc limit 2"

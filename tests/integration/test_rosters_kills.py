@@ -462,7 +462,7 @@ def test_a_tool_that_goes_on_after_the_service_is_waited_for(empty: Kept, roster
         if pid == 0:
             Service().apply(roster)
             os._exit(0)
-        until("a useradd waits", lambda: "useradd" in _commands(), 10)
+        until("a useradd waits", lambda: "useradd" in _commands())
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         assert "useradd" in _commands(), "it goes on"

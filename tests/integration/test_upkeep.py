@@ -70,7 +70,7 @@ def test_a_policy_set_past_the_guard_is_corrected_recorded_and_listed(stage: tup
     for name in ("ashup", "devp"):
         status, _ = engine.eye.call("POST", f"/containers/{name}/update", {"RestartPolicy": {"Name": "always"}})
         assert status == 200
-    until("it is corrected", lambda: policy(engine, "ashup") == "no:0", 60)
+    until("it is corrected", lambda: policy(engine, "ashup") == "no:0")
     assert policy(engine, "devp") == "always:0", "dev's profile allows it"
     listed = hostadmin.ask("restart", "list")
     assert [(f["name"], f["owner"], f["finding"], f["found"], f["applied"]) for f in listed] == [
@@ -127,7 +127,7 @@ def test_the_engines_own_socket_is_root_only_even_when_made_anew(stage: tuple[En
     mode = lambda: stat.S_IMODE(os.stat(engine.path).st_mode)  # noqa: E731
     assert mode() == 0o600
     os.chmod(engine.path, 0o666)
-    until("it is closed again", lambda: mode() == 0o600, 3)
+    until("it is closed again", lambda: mode() == 0o600)
     assert Student("ashu", socket=engine.path).docker("ps").returncode == 1
     assert hostadmin.run("doctor").returncode == 0
     hostadmin.stop()
@@ -143,7 +143,7 @@ def test_locked_and_expired_accounts_are_refused_at_once(stage: tuple[Engine, Ho
     ashu.ok("run", "-itd", "--name", "ashulock", "alpine")
     follower = ashu.start("logs", "-f", "ashulock")
     assert hostadmin.run("user", "lock", "ashu").returncode == 0
-    assert follower.wait(3) != 0, "an open stream ends within a second, and lock ends processes"
+    assert follower.wait(60) != 0, "an open stream ends, and lock ends processes"
     refused = ashu.docker("ps")
     assert refused.returncode == 1
     assert "locked" in refused.stderr
@@ -171,7 +171,8 @@ def test_no_password_is_seen_anywhere(stage: tuple[Engine, Hostadmin]) -> None:
     trace = STATE / "trace"
     service = hostadmin.part("service")
     watcher = subprocess.Popen(["strace", "-f", "-qq", "-e", "trace=execve", "-s", "4096", "-o", str(trace), "-p", str(service)])
-    time.sleep(0.7)
+    threads = Path(f"/proc/{service}/task")
+    until("every thread is watched", lambda: all("TracerPid:\t0\n" not in (task / "status").read_text() for task in threads.iterdir()))
     try:
         assert hostadmin.run("user", "add", "secretive", "--password-stdin", stdin=f"{secret}\n").returncode == 0
         short = hostadmin.run("user", "passwd", "secretive", stdin="tiny-5e\n")

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +18,8 @@ from hostadmin.core.errors import Conflict, Forbidden, HostadminError, Invalid, 
 from hostadmin.core.values import UserState
 from hostadmin.host import programs, sessions
 from hostadmin.store import users
-from tests.integration.accounts import ADMIN, FILES, PASSWORD, Bench, su, shadow_line, listed, commands_of, is_clean
+from tests.integration.accounts import ADMIN, FILES, PASSWORD, Bench, su, shadow_line, listed, commands_of, ignoring_term, is_clean
+from tests.integration.stage import until
 
 pytestmark = [pytest.mark.host, pytest.mark.usefixtures("pristine_accounts")]
 
@@ -318,11 +318,11 @@ def test_lock_and_unlock(bench: Bench) -> None:
     bench.users.add(ADMIN, "ashu", expires=date(2099, 5, 1), password=PASSWORD)
     before = shadow_line("ashu")
     uid = bench.users.show("ashu").uid
-    stubborn = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"], user=uid)
+    stubborn = ignoring_term(uid)
     view = bench.users.lock(ADMIN, "ashu")
     assert view.state == "locked"
     assert not view.drift
-    assert stubborn.wait(5) == -signal.SIGKILL
+    assert stubborn.wait(60) == -signal.SIGKILL
     assert sessions.running(uid) == []
     assert shadow_line("ashu")[1] == f"!{before[1]}"
     assert shadow_line("ashu")[7] == "1"
@@ -343,12 +343,12 @@ def test_a_process_in_an_own_namespace_does_not_outlive_the_lock(bench: Bench) -
     uid = bench.users.add(ADMIN, "ashu").uid
     hidden = subprocess.Popen(["unshare", "--user", "--pid", "--fork", "sleep", "60"], user=uid, stderr=subprocess.DEVNULL)
     contained = subprocess.Popen(["unshare", "--pid", "--fork", "setpriv", f"--reuid={uid}", "--clear-groups", "sleep", "61"])
-    time.sleep(0.5)
+    until("both run, or one cannot", lambda: hidden.poll() is not None or {"sleep 60", "sleep 61"} <= set(commands_of(uid)))
     if hidden.poll() is not None:
         pytest.skip("this kernel gives no user namespaces to people without root")
     assert len(commands_of(uid)) == 3, "unshare, the sleep in it, and the one in the container"
     bench.users.lock(ADMIN, "ashu")
-    assert hidden.wait(5) != 0
+    assert hidden.wait(60) != 0
     assert commands_of(uid) == ["sleep 61"], "what runs in a container stays"
     assert contained.poll() is None
     subprocess.run(["pkill", "-9", "-P", str(contained.pid)], check=False)

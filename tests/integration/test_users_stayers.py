@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hostadmin.host import sessions
-from tests.integration.accounts import ADMIN, PASSWORD, Bench
+from tests.integration.accounts import ADMIN, PASSWORD, Bench, ignoring_term
 from tests.integration.people import SYSTEM_PYTHON
 from tests.integration.dated import CLOCK, dated, yard
 from tests.integration.stage import until
@@ -45,7 +45,7 @@ def test_nobody_survives_a_lock(dated: Bench, how: str) -> None:
     """Whatever a person starts, it is over with the lock, and with it the way back in."""
     uid = dated.users.add(ADMIN, "ashu", password=PASSWORD).uid
     process = subprocess.Popen(STAYERS[how], user=uid, group=uid, cwd="/tmp", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(0.7)
+    time.sleep(0.7)  # time to fork, to stop, to hide
     if not sessions.running(uid) and "namespace" in how:
         pytest.skip("this kernel gives no user namespaces to people without root")
     assert sessions.running(uid)
@@ -53,7 +53,7 @@ def test_nobody_survives_a_lock(dated: Bench, how: str) -> None:
     dated.users.lock(ADMIN, "ashu")
     assert time.monotonic() - begun < 30
     assert sessions.running(uid) == []
-    process.wait(5)
+    process.wait(60)
     assert dated.accounts.is_locked("ashu")
     time.sleep(0.3)
     assert sessions.running(uid) == []
@@ -64,12 +64,11 @@ def test_what_lives_in_a_container_goes_on(dated: Bench) -> None:
     uid = dated.users.add(ADMIN, "ashu").uid
     busy = [SYSTEM_PYTHON, "-c", "import time\nwhile True: time.sleep(0.01)"]
     contained = subprocess.Popen(["unshare", "--pid", "--fork", "setpriv", f"--reuid={uid}", "--", *busy])
-    deaf = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"], user=uid)
+    deaf = ignoring_term(uid)
     [inside] = until(
         "the process in the container", lambda: [pid for pid in pids_of(uid) if Path(f"/proc/{pid}/comm").read_text().startswith("python")]
     )
     assert inside not in sessions.running(uid)
-    until("a shell that ignores TERM", lambda: ignored(deaf.pid) >> (signal.SIGTERM - 1) & 1)
     dated.users.lock(ADMIN, "ashu")
     assert deaf.wait(30) == -signal.SIGKILL
     # What goes on gets time of a processor; its state alone tells little (a shell that starts a program is "D" for a moment).
@@ -78,11 +77,6 @@ def test_what_lives_in_a_container_goes_on(dated: Bench) -> None:
     contained.kill()
     os.kill(inside, signal.SIGKILL)
     contained.wait()
-
-
-def ignored(pid: int) -> int:
-    """Return the signals that a process ignores, as the kernel's mask (signal N is bit N - 1)."""
-    return int(Path(f"/proc/{pid}/status").read_text().split("SigIgn:")[1].split()[0], 16)
 
 
 def pids_of(uid: int) -> list[int]:
@@ -97,7 +91,7 @@ def test_a_login_under_way_does_not_outlive_the_lock(dated: Bench) -> None:
     dated.users.lock(ADMIN, "ashu")
     late, innocent = subprocess.Popen(["sleep", "60"], user=uid), subprocess.Popen(["sleep", "60"], user=other)
     dated.users.enforce_dates(CLOCK)
-    assert late.wait(5) != 0
+    assert late.wait(60) != 0
     assert innocent.poll() is None
     subprocess.run(["usermod", "--uid", "5555", "ashu"], check=True, capture_output=True)
     subprocess.run(["useradd", "--uid", str(uid), "heir"], check=True)
