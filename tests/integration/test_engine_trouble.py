@@ -69,7 +69,7 @@ def test_a_kept_connection_survives_a_restart(stage: tuple[Engine, Hostadmin]) -
     code, _, value = ask(ME, "POST", "/v1.41/volumes/create", {"Name": "devnever"})
     assert code == 503
     assert value["message"].startswith("hostadmin: the Docker Engine does not answer now")
-    assert time.monotonic() - begun < 25
+    assert time.monotonic() - begun < 60
     engine.start()
     assert status() == 200
     connection.close()

@@ -98,7 +98,7 @@ def test_it_ends_within_seconds(hostadmin: Hostadmin, number: int) -> None:
     begun = time.monotonic()
     hostadmin.process.send_signal(number)
     assert hostadmin.process.wait(60) == 0
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
     assert not any(runs(pid) for pid in parts)
     assert follower.wait(60) == 1
     assert hostadmin.rows("select count(*) from audit_open") == [(0,)]

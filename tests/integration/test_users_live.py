@@ -110,10 +110,10 @@ def test_the_last_day_is_over(stage: tuple[Engine, Hostadmin], student: Student)
     hostadmin.wait()
     begun = time.monotonic()
     until(
-        "the service has ended it", lambda: hostadmin.ask("user", "show", "ashu")["state"] == "expired" and sleeper.poll() is not None, 60
+        "the service has ended it", lambda: hostadmin.ask("user", "show", "ashu")["state"] == "expired" and sleeper.poll() is not None, 90
     )
     until("containers too", lambda: running(engine) == set())
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 120
     newest = max((r for r in hostadmin.ask("audit", "list", "--action", "user.expire")), key=lambda r: r["seq"])
     assert (newest["stage"] in ("outcome", "recovered"), newest["actor"]["type"]) == (True, "scheduler")
     assert hostadmin.run("user", "set", "ashu", "--expires", "2099-01-01").returncode == 0
@@ -180,14 +180,14 @@ def seconds_to(hostadmin: Hostadmin, job: str) -> float:
 def test_a_membership_changed_by_hand_is_put_back_within_a_minute(stage: tuple[Engine, Hostadmin], student: Student) -> None:
     """`doctor` and `user show` tell it until then."""
     _, hostadmin = stage
-    until("the next look is some seconds away", lambda: seconds_to(hostadmin, "drift") > 8)
+    until("the next look is some seconds away", lambda: seconds_to(hostadmin, "drift") > 13)
     subprocess.run(["usermod", "-rG", "docker", "ashu"], check=True)
     assert "not in group" in student.docker("ps").stderr
     assert "taken out of group 'docker' by hand" in hostadmin.run("user", "show", "ashu").stdout
     assert "differ from the host: ashu" in hostadmin.run("doctor").stdout
     begun = time.monotonic()
     until("it is back", lambda: student.docker("ps").returncode == 0)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
     records = hostadmin.ask("audit", "list", "--action", "access.restore")
     assert [(r["object_name"], r["stage"]) for r in sorted(records, key=lambda r: r["seq"])] == [("ashu", "intent"), ("ashu", "outcome")]
     assert "differ from the host" not in hostadmin.run("doctor").stdout

@@ -51,7 +51,7 @@ def test_nobody_survives_a_lock(dated: Bench, how: str) -> None:
     assert sessions.running(uid)
     begun = time.monotonic()
     dated.users.lock(ADMIN, "ashu")
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
     assert sessions.running(uid) == []
     process.wait(60)
     assert dated.accounts.is_locked("ashu")

@@ -102,7 +102,11 @@ STREAMS: Final = Flow(
             "docker logs --since 10m --details s2",
         ),
         Step("docker logs s1", until="line 3"),
-        Step("timeout -s INT 1 docker logs -f --tail 2 s1", 124),
+        Step(
+            "env --default-signal=INT docker logs -f --tail 2 s1 >out 2>err & "
+            "until [ -s out -a -s err ]; do sleep 0.1; done; kill -INT $!; wait $!; code=$?; cat out; cat err >&2; exit $code",
+            ANY,
+        ),
         *typed(
             "echo hi | docker exec -i s1 cat",
             "echo hi | docker exec -i s1 sh -c 'cat; echo after >&2; sleep 0.3; echo late'",
@@ -118,8 +122,11 @@ STREAMS: Final = Flow(
         ),
         Step("(echo one; sleep 0.3) | docker start -ai s3", 6),
         Step("docker logs s3"),
-        Step("docker run -d --name s4 alpine sh -c 'until [ -e /go ]; do sleep 0.1; done; echo here; exit 2'"),
-        Step("(sleep 2; docker exec s4 touch /go) & docker attach s4", 2),
+        Step("docker run -d --name s4 alpine sh -c 'while :; do echo here; [ -e /go ] && exit 2; sleep 0.1; done'"),
+        Step(
+            "docker attach s4 > seen & until [ -s seen ]; do sleep 0.1; done; docker exec s4 touch /go; wait $!; code=$?; sort -u seen; exit $code",
+            2,
+        ),
         Step("docker start -a s4", 2),
         Step("docker exec s1 sh -c 'exit 5'", 5),
         Step("docker exec s1 nosuchcommand", FAILS),
@@ -130,17 +137,19 @@ STREAMS: Final = Flow(
         Step("docker logs --since nonsense s1", 1),
         Step("docker stats --no-stream s1", numbers=True),
         Step("docker stats --no-stream --format '{{.Name}} {{.ID}} {{.PIDs}}'"),
-        Step("timeout -s INT 3 docker stats --format '{{.Name}}' s1 | grep -om1 s1"),
+        Step("timeout -s INT 30 docker stats --format '{{.Name}}' s1 | grep -om1 s1"),
         Step("docker top s1 -o pid,comm", until="sleep", numbers=True),
         Step("docker top s1", numbers=True),
         Step("docker top s4", 1),
         Step("docker rm -f s1 s2 s3 s4"),
         Step(
-            "docker events --filter container=ev1 --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.a}}' > seen & "
-            "sleep 2; docker run --name ev1 -l a=b alpine true; docker rm ev1; until grep -q destroy seen; do sleep 0.1; done; kill $!; cat seen"
+            "docker events --filter label=a=b --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.a}}' > seen & "
+            "until grep -q ev0 seen; do docker create --name ev0 -l a=b alpine; docker rm ev0; done > made; "
+            "docker run --name ev1 -l a=b alpine true; docker rm ev1; until grep -q 'destroy ev1' seen; do sleep 0.1; done; kill $!; grep ev1 seen"
         ),
         Step(
-            "docker events --since 300s --until 0s --filter container=s1 --filter container=s4 --filter event=create --filter event=die --format '{{.Action}} {{.Actor.Attributes.name}}'"
+            # the CLI asks in whole seconds: the last one is left out
+            "sleep 1.1; docker events --since 300s --until 0s --filter container=s1 --filter container=s4 --filter event=create --filter event=die --format '{{.Action}} {{.Actor.Attributes.name}}'"
         ),
         Step("sleep 1.1; docker events --since 300s --until 0s --filter container=ev1 --format '{{json .}}'"),
     ),

@@ -62,7 +62,7 @@ class Door:
 
     def do(self, step: Step) -> Seen:
         """Do one step, again and again until it shows what it waits for."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while True:
             seen = self._talk(step) if step.talk else self._type(step)
             if not step.until or step.until in seen.out or time.monotonic() > end:
@@ -81,12 +81,12 @@ class Door:
         terminal = Terminal(self.login, path=self.path, environ=self.environ, columns=100, rows=30)
         shown = ""
         try:
-            shown = terminal.say(step.typed, step.opens, patience=15)
+            shown = terminal.say(step.typed, step.opens, patience=PATIENCE)
             for line in step.talk:
                 if line.press:
                     terminal.press(line.press)
                 else:
-                    shown += terminal.say(line.typed, line.until, patience=15)
+                    shown += terminal.say(line.typed, line.until, patience=PATIENCE)
             answer = terminal.finish(patience=15)
             shown += answer.output
             for line in step.talk:  # the terminal's echo comes before or after the program's own
