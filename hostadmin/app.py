@@ -77,7 +77,9 @@ def build(settings: Settings) -> App:
     engine = Engine(settings.engine.socket)
     objects = Objects(database, journal, engine)
     holdings = Holdings(database, engine, profiles, settings.guard.cgroup_parent)
-    places = Places(settings.users.home_root, settings.users.shell, settings.guard.group, _ranges(settings.users), _keeping(settings.users))
+    people, door = settings.users, settings.guard.socket
+    guard = "" if door in USUAL else door
+    places = Places(people.home_root, people.shell, settings.guard.group, _ranges(people), _keeping(people), guard)
     users = Users(database, journal, profiles, places, objects.remove_all_of, containers=objects)
     resets = Resets(database, journal, engine, directory=database.path.parent / "resets", hours=settings.users.reset_hours)
     vault = open_vault(settings.users.secrets)
@@ -85,8 +87,8 @@ def build(settings: Settings) -> App:
     renewal = Renewal(users.context, Changing(users.context, users))
     rosters = Rosters(users.context, users, vault, sheets)
     classroom = Classroom(database, engine, holdings)
-    door = settings.guard.socket
-    cohorts = Cohorts(users.context, users, sheets, renewal, classroom, resets, socket=door, guard=_to_type(door), forget=rosters.forget)
+    to_type = f"export DOCKER_HOST=unix://{guard}" if guard else ""
+    cohorts = Cohorts(users.context, users, sheets, renewal, classroom, resets, socket=door, guard=to_type, forget=rosters.forget)
     restarts = Restarts(database, journal, engine, profiles)
     cleanup = Cleanup(database, journal, engine, profiles)
     watcher = Watcher(database, engine)
@@ -123,11 +125,6 @@ def build(settings: Settings) -> App:
         scheduler=scheduler,
         closer=closer,
     )
-
-
-def _to_type(socket: str) -> str:
-    """Return what people type before docker works: nothing where the guard has taken the engine's usual place."""
-    return "" if socket in USUAL else f"export DOCKER_HOST=unix://{socket}"
 
 
 def _ranges(users: UsersSettings) -> Ranges:

@@ -83,9 +83,10 @@ class UsersSettings:
     ``port_block`` host ports out of ``port_min`` to ``port_max``, and a subnet of ``subnet_prefix`` bits out of
     ``subnets``, are each account's alone. ``subordinate_ids``: whether accounts get their range of them in subuid(5).
     ``drift``: what becomes of a membership that was changed by hand. ``secrets``: where passwords wait until they are
-    printed, in memory (else in ``/dev/shm``, else in the process). Homes of removed accounts are kept as ``archives`` for ``archive_days``; ``notice_days`` before
-    their last day people are told at login, by ``login_script`` (empty: not at all) out of ``notices``. What `cohort reset` takes
-    away can come back for ``reset_hours``; 0: it is gone for good at once.
+    printed, in memory (else in ``/dev/shm``, else in the process). Homes of removed accounts are kept as ``archives`` for
+    ``archive_days``; ``notice_days`` before their last day people are told at login, by ``login_script`` (empty: not at all) out of
+    ``notices``; it also sets ``DOCKER_HOST`` in login shells where the guard's socket is not the usual one. What `cohort reset`
+    takes away can come back for ``reset_hours``; 0: it is gone for good at once.
     """
 
     home_root: str = "/home"

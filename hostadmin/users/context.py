@@ -36,13 +36,17 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where homes are made, the login shell, the group with access, the numbers given out, and what is kept of accounts."""
+    """Where homes are made, the login shell, the group with access, the numbers given out, and what is kept of accounts.
+
+    ``guard``: the guard's socket, where it is not the one that docker looks for by itself.
+    """
 
     home_root: str
     shell: str
     group: str
     ranges: Ranges = field(default_factory=Ranges)
     keeping: Keeping = field(default_factory=Keeping)
+    guard: str = ""
 
 
 class Context:

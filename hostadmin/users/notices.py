@@ -1,4 +1,4 @@
-"""What people are told before their last day: a line at login, and in `hostadmin me`."""
+"""What people are told at login: before their last day a line, in `hostadmin me` too; and their shell, where Docker is."""
 
 import logging
 import os
@@ -15,7 +15,20 @@ from hostadmin.store.users import User
 from hostadmin.users.context import Context
 
 LOG: Final = logging.getLogger("hostadmin.users")
-PLACE: Final = re.compile(r"(?m)^( *)hostadmin_notices=.*$")  # the line of the shipped script that names the folder
+PLACES: Final = re.compile(r"(?m)^( *)(hostadmin_(?:guard|notices))=.*$")  # the lines of the shipped script that name places
+
+
+def login_script(shipped: str, *, guard: str, folder: str) -> str:
+    """Return the login script of this host.
+
+    Args:
+        shipped: the script as it is shipped.
+        guard: the guard's socket; empty if docker finds it by itself.
+        folder: where the notices are.
+
+    """
+    places = {"hostadmin_guard": guard, "hostadmin_notices": folder}
+    return PLACES.sub(lambda found: f"{found[1]}{found[2]}={shlex.quote(places[found[2]])}", shipped)
 
 
 def notice_for(expires: date | None, today: date, *, days: int, host: str) -> str | None:
@@ -39,13 +52,14 @@ class Notices:
 
     Args:
         context: the settings.
-        shipped: the login script as it is shipped; its line ``hostadmin_notices=`` gets the configured folder.
+        shipped: the login script as it is shipped.
 
     """
 
     def __init__(self, context: Context, shipped: str) -> None:
         self._context = context
         self._keeping = context.places.keeping
+        self._guard = context.places.guard
         self._shipped = shipped
         self._written: object = None
 
@@ -67,11 +81,12 @@ class Notices:
     def install(self) -> None:
         """Put the login script in its place if it is missing or another one; a host without that folder has none."""
         path = self._keeping.login_script
-        if not path or not self._keeping.notices:
+        if not path:
             return
-        script = PLACE.sub(lambda found: f"{found[1]}hostadmin_notices={shlex.quote(self._keeping.notices)}", self._shipped)
         try:
-            if notices.ensure_script(path, script):
-                LOG.info("users: %s tells people at login when their access ends", path)
+            if notices.ensure_script(path, login_script(self._shipped, guard=self._guard, folder=self._keeping.notices)):
+                LOG.info("users: %s tells people at login where Docker is and when their access ends", path)
         except OSError as error:
-            LOG.warning("users: nobody is told at login when access ends: %s cannot be written: %s", path, error.strerror)
+            LOG.warning(
+                "users: nobody is told at login where Docker is or when access ends: %s cannot be written: %s", path, error.strerror
+            )

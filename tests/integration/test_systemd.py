@@ -151,7 +151,7 @@ def test_nothing_is_left_of_who_is_removed(host: Booted) -> None:
     host.ok("loginctl", "enable-linger", "dev")
     host.typed("dev", "for place in /tmp /var/tmp /dev/shm; do mkdir $place/of-dev; echo mine >$place/of-dev/file; done; echo mine > work")
     host.typed("dev", "setsid sleep 1000 >/dev/null 2>&1 &")
-    host.typed("dev", f"docker -H unix://{GUARD} run -d --name devc1 -v devdata:/d alpine sleep 1000")
+    host.typed("dev", "docker run -d --name devc1 -v devdata:/d alpine sleep 1000")
     assert host.sees(f"/run/user/{uid}")
     told = host.hostadmin("user", "remove", "dev", "--yes")
     archive = re.search(r"its home: (\S+)", told)

@@ -1,5 +1,6 @@
 """States, notices, memberships: the pure decisions."""
 
+import socket
 import subprocess
 from dataclasses import replace
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ from hostadmin.core.values import UserState
 from hostadmin.guard.callers import find_reason
 from hostadmin.store.migrate import data_dir
 from hostadmin.users.drift import IN_BOTH, IN_NONE, Difference, Members, find_differences
-from hostadmin.users.notices import PLACE, notice_for
+from hostadmin.users.notices import PLACES, login_script, notice_for
 from hostadmin.users.states import STRENGTH, is_due_to_end, is_due_to_open, is_waiting, stronger
 from tests.unit.users.test_rules import USER
 
@@ -87,8 +88,8 @@ def test_notices(days: int, when: str | None) -> None:
 SCRIPT = data_dir("systemd") / "profile.d" / "hostadmin.sh"
 
 
-def test_the_login_script_names_its_folder_once() -> None:
-    assert len(PLACE.findall(SCRIPT.read_text())) == 1
+def test_the_login_script_names_each_place_once() -> None:
+    assert [found[1] for found in PLACES.findall(SCRIPT.read_text())] == ["hostadmin_guard", "hostadmin_notices"]
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
@@ -109,9 +110,7 @@ def test_the_login_script(tmp_path: Path, shell: str, strict: str, interactive: 
     """One line, for people in interactive shells; silent in whatever goes wrong, and no variable of it stays."""
     (tmp_path / "ashu").write_text(text)
     script = tmp_path / "hostadmin.sh"
-    script.write_text(
-        PLACE.sub(lambda found: f"{found[1]}hostadmin_notices='{tmp_path}'", SCRIPT.read_text()).replace("id -u", "echo 1000")
-    )
+    script.write_text(login_script(SCRIPT.read_text(), guard="", folder=str(tmp_path)).replace("id -u", "echo 1000"))
     command = f'{strict} . {script}; echo "end ${{hostadmin_notices-none}} ${{hostadmin_notice-none}}"'
     argv = [shell, *(["--norc"] if shell == "bash" else []), *([interactive] if interactive else []), "-c", command]
     done = subprocess.run(
@@ -122,10 +121,27 @@ def test_the_login_script(tmp_path: Path, shell: str, strict: str, interactive: 
 
 
 def test_the_login_script_is_not_for_root(tmp_path: Path) -> None:
-    script = PLACE.sub(lambda found: f"{found[1]}hostadmin_notices='{tmp_path}'", SCRIPT.read_text()).replace("id -u", "echo 0")
+    script = login_script(SCRIPT.read_text(), guard="", folder=str(tmp_path)).replace("id -u", "echo 0")
     (tmp_path / "root").write_text("Your access ends.\n")
     done = subprocess.run(["sh", "-i", "-c", script], capture_output=True, text=True, check=False, env={"LOGNAME": "root", "PATH": "/bin"})
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize(
+    ("there", "before", "found"),
+    [(True, None, "unix://{}"), (False, None, "none"), (True, "tcp://elsewhere:2376", "tcp://elsewhere:2376"), (None, None, "none")],
+)
+def test_login_shells_are_told_where_docker_is(tmp_path: Path, shell: str, there: bool | None, before: str | None, found: str) -> None:
+    """While the guard is there, and nothing else was said; programs that the shell starts know it too."""
+    door = tmp_path / "the guard's own.sock"
+    if there:
+        socket.socket(socket.AF_UNIX).bind(str(door))
+    script = login_script(SCRIPT.read_text(), guard="" if there is None else str(door), folder="/nowhere")
+    environ = {"PATH": "/usr/bin:/bin"} | ({"DOCKER_HOST": before} if before else {})
+    command = f"set -eu\n{script}\nsh -c 'echo ${{DOCKER_HOST-none}}'; echo ${{hostadmin_guard-none}}"
+    done = subprocess.run([shell, "-c", command], capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout == f"{found.format(door)}\nnone\n"
 
 
 MEMBERS = Members({"docker": frozenset({"both", "half"}), "class": frozenset({"both"})}, {"docker": frozenset({"both", "shadow"})})
