@@ -33,6 +33,7 @@ from hostadmin.upkeep.restarts import Restarts
 LOG = logging.getLogger("hostadmin.upkeep")
 CRON_FIELDS: Final = 5
 EXPIRY_SECONDS: Final = 30  # a last day is over for everybody within a minute
+STRAGGLERS_SECONDS: Final = 3
 DRIFT_SECONDS: Final = 20
 ARCHIVES_SECONDS: Final = 3600
 RESETS_SECONDS: Final = 60
@@ -68,6 +69,9 @@ class Accounts(Protocol):
     def enforce_dates(self, actor: Actor) -> dict[str, Any]:
         """Open and end accounts by their dates."""
 
+    def end_stragglers(self, actor: Actor) -> dict[str, Any]:
+        """End what runs under accounts without access."""
+
     def settle_drift(self, actor: Actor) -> dict[str, Any]:
         """Compare memberships with the ledger."""
 
@@ -101,6 +105,7 @@ class Scheduler:
                 Job("resync", f"every {resync_seconds} s", lambda _: _changes(watcher.resync()), "compare the ledger with the engine"),
                 Job("restarts", f"every {restarts_seconds} s", lambda _: _corrected(restarts), "restart policies and crash loops"),
                 Job("expiry", f"every {EXPIRY_SECONDS} s", accounts.enforce_dates, "open and end accounts by their first and last day"),
+                Job("stragglers", f"every {STRAGGLERS_SECONDS} s", accounts.end_stragglers, "logins that were under way at a lock"),
                 Job("drift", f"every {DRIFT_SECONDS} s", accounts.settle_drift, "group memberships that were changed by hand"),
                 Job("archives", f"every {ARCHIVES_SECONDS} s", accounts.expire_archives, "delete archived homes kept long enough", True),
                 Job("cleanup", cleanup_cron, lambda actor: _cleaned(cleanup, actor), "remove containers stopped for too long", True),

@@ -77,17 +77,24 @@ class Dates:
         expired = [login for login in due if self._is_its_turn(login)]
         failed += self._end(actor, expired) if expired else []
         now_is = self._everybody() if opened or expired or returned else everybody
-        self._end_stragglers(now_is)
         self._halting.settle(actor, now_is)
         ended = [login for login in expired if login not in failed]
         found = {"opened": opened, "expired": ended, "returned": returned, "failed": failed}
         return {key: logins for key, logins in found.items() if logins}
 
-    def _end_stragglers(self, everybody: Sequence[User]) -> None:
-        """End what runs all the same under accounts without access: a login that was under way when they were closed."""
-        closed = [user for user in everybody if user.managed and user.state is not UserState.ACTIVE]
+    def end_stragglers(self) -> dict[str, Any]:
+        """End what runs all the same under accounts without access: a login that was under way when they were closed.
+
+        PAM had said yes already, and the session begins a moment after all processes were ended.
+
+        Returns:
+            The logins ``ended``; empty if there were none.
+
+        """
+        closed = [user for user in self._everybody() if user.managed and user.state is not UserState.ACTIVE]
         if not closed or not sessions.running(frozenset(user.uid for user in closed)):
-            return
+            return {}
+        ended = []
         for user in closed:
             with self._context.of(user.login):
                 again = self._context.find(user.login)
@@ -96,6 +103,8 @@ class Dates:
                 if pids := sessions.running(*self._context.whose(again)):
                     LOG.warning("users: %s is %s, but has %d processes: ended", again.login, again.state, len(pids))
                     sessions.end(*self._context.whose(again))
+                    ended.append(again.login)
+        return {"ended": ended} if ended else {}
 
     def _everybody(self) -> Sequence[User]:
         with self._context.database.read() as tx:

@@ -322,6 +322,10 @@ class Users:
         self._notices.refresh(everybody)
         return found
 
+    def end_stragglers(self, _actor: Actor) -> dict[str, Any]:
+        """End what runs under accounts without access; return the logins."""
+        return self._dates.end_stragglers()
+
     def settle_drift(self, actor: Actor) -> dict[str, Any]:
         """Compare memberships with the ledger and do as the policy says; return what was done."""
         return self._drift.settle(actor)

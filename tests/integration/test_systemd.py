@@ -32,8 +32,9 @@ class Booted:
         argv = [str(ROOT / "tests/disposable/booted"), "sh", "-c", "echo $SYSTEMD; cat"]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.init = self._process.stdout.readline().strip()
-        assert self.init, Path("/mnt/systemd.log").read_text()
+        init = self._process.stdout.readline().strip()
+        assert init, Path("/mnt/systemd.log").read_text()
+        self.within = ["nsenter", "-t", init, "--pid", "--mount", "--cgroup", "--"]
 
     def end(self) -> None:
         """Let all of it go."""
@@ -41,8 +42,7 @@ class Booted:
 
     def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command as root in it."""
-        within = ["nsenter", "-t", self.init, "--pid", "--mount", "--cgroup", "--", *argv]
-        return subprocess.run(within, input=stdin, capture_output=True, text=True, check=False, timeout=60, cwd="/")
+        return subprocess.run([*self.within, *argv], input=stdin, capture_output=True, text=True, check=False, timeout=60, cwd="/")
 
     def ok(self, *argv: str, stdin: str = "") -> str:
         """Run a command that must succeed; return what it printed."""
@@ -142,6 +142,24 @@ def test_a_lock_ends_the_sessions_of_the_service_manager_too(host: Booted) -> No
     host.hostadmin("user", "unlock", "ashu")
     assert host.typed("ashu", "id -un") == "ashu\n"
     host.hostadmin("user", "remove", "ashu", "--yes", "--no-archive")
+
+
+def test_logins_that_are_under_way_do_not_outlive_the_lock(host: Booted) -> None:
+    """PAM has said yes to some already when the account is closed: their sessions are over some seconds later at the latest."""
+    host.person("rohit")
+    uid = pwd.getpwnam("rohit").pw_uid
+    loop = "while :; do su - rohit -c 'sleep 1000' & sleep 0.05; done"
+    logins = subprocess.Popen([*host.within, "sh", "-c", loop], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until("some are in", lambda: len(commands_of(uid)) > 5)
+        host.hostadmin("user", "lock", "rohit")
+        until("all are out", lambda: commands_of(uid) == [], 15)
+        time.sleep(1)
+        assert commands_of(uid) == [], "nobody comes in any more"
+    finally:
+        logins.kill()
+        logins.wait()
+    host.hostadmin("user", "remove", "rohit", "--yes", "--no-archive")
 
 
 def test_nothing_is_left_of_who_is_removed(host: Booted) -> None:

@@ -85,18 +85,18 @@ def pids_of(uid: int) -> list[int]:
 
 
 def test_a_login_under_way_does_not_outlive_the_lock(dated: Bench) -> None:
-    """sshd has asked PAM already when the lock comes: the session that starts afterwards is ended by the next run; nobody else's is."""
+    """sshd has asked PAM already when the lock comes: the session that starts afterwards is ended; nobody else's is."""
     uid = dated.users.add(ADMIN, "ashu").uid
     other = dated.users.add(ADMIN, "rohit").uid
     dated.users.lock(ADMIN, "ashu")
     late, innocent = subprocess.Popen(["sleep", "60"], user=uid), subprocess.Popen(["sleep", "60"], user=other)
-    dated.users.enforce_dates(CLOCK)
+    assert dated.users.end_stragglers(CLOCK) == {"ended": ["ashu"]}
     assert late.wait(60) != 0
     assert innocent.poll() is None
     subprocess.run(["usermod", "--uid", "5555", "ashu"], check=True, capture_output=True)
     subprocess.run(["useradd", "--uid", str(uid), "heir"], check=True)
     heirs = subprocess.Popen(["sleep", "60"], user=uid)
-    dated.users.enforce_dates(CLOCK)
+    assert dated.users.end_stragglers(CLOCK) == {}
     assert heirs.poll() is None, "the number is somebody else's on this host now"
     for process in (innocent, heirs):
         process.kill()
