@@ -1,5 +1,6 @@
 """The FastAPI application: routers, problems (RFC 9457), and the check of every request's permission."""
 
+import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +45,34 @@ def create_app(app: "App") -> FastAPI:
 
 
 class _Api(FastAPI):
-    """FastAPI, around which a body that is too large is refused with a problem too."""
+    """FastAPI, around which a body that is too large, and a service that ends, are told as problems too."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return what a request goes through, the first thing first."""
-        return _TooLarge(super().build_middleware_stack())
+        return Stopped(_TooLarge(super().build_middleware_stack()))
+
+
+class Stopped:
+    """Tells whoever still waits when the service ends what becomes of it: uvicorn takes their task away and says 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watch(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            text = "hostadmin is being stopped while this is being done; what was begun is finished or taken back at its next start."
+            await problem(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", f"{text} Ask again then.")(scope, receive, send)
 
 
 class _TooLarge:

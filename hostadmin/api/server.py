@@ -120,6 +120,7 @@ def serve(app: "App", path: str) -> None:
     server = Server(config)
 
     def stop(*_: object) -> None:
+        app.users.context.stopping.set()
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,6 +20,7 @@ from hostadmin.store.database import Tx
 from hostadmin.store.plans import Plan, Step
 from hostadmin.users.changing import Changing
 from hostadmin.users.context import RULE, Context
+from hostadmin.users.lanes import STOPPING, stopped
 from hostadmin.users.making import Making, Orders, Wish, put_numbers
 from hostadmin.users.planning import ADOPT, CHANGE, COHORT, CREATE, LEAVE, UNLOCK
 from hostadmin.users.removing import ADOPTED_FACT, as_found
@@ -80,7 +81,7 @@ class Applying:
         """Make the accounts of steps, in their order; return login → error of those that could not be made.
 
         Who lost the race for a number against another program is made again with a new one. Nothing more is begun once
-        nothing of a whole chunk could be made.
+        nothing of a whole chunk could be made, or the service ends.
         """
         errors: dict[str, HostadminError] = {}
         left: Sequence[Step] = steps
@@ -91,7 +92,7 @@ class Applying:
                 if not left:
                     break
         for step in steps:
-            if step.ref in errors and errors[step.ref].key != NOT_BEGUN:
+            if step.ref in errors and errors[step.ref].key not in (NOT_BEGUN, STOPPING):
                 self._mark(plan, step, "failed", errors[step.ref].message)
         return errors
 
@@ -145,6 +146,9 @@ class Applying:
                 errors |= failed
                 if len(failed) == len(wishes):
                     errors |= {step.ref: Failed("Not begun: nothing could be made before it.", key=NOT_BEGUN) for step in left}
+                    break
+                if self._context.stopping.is_set():
+                    errors |= {step.ref: stopped() for step in left}
                     break
         return errors
 

@@ -301,7 +301,7 @@ class Cohorts:
             )
             left = [step for step in plan.steps if step.status != "done"]
             try:
-                found = carry_out(partial(self._end_one, actor, plan, archive=archive), left, LANES)
+                found = carry_out(partial(self._end_one, actor, plan, archive=archive), left, LANES, self._context.stopping)
             except Exception as error:  # whatever it was, the intent gets its outcome
                 with suppress(HostadminError, TimeoutError):
                     message = getattr(error, "message", type(error).__name__)
@@ -313,7 +313,7 @@ class Cohorts:
                 first = " ".join(f"{login}: {error.message}" for login, error in list(errors.items())[:3])
                 others = ", the others are" if len(errors) < len(plan.steps) else ""
                 raise Failed(
-                    f"{len(errors)} of {len(plan.steps)} users of {name} could not be removed{others}. {first} Run `cohort end` again.",
+                    f"{len(errors)} of {len(plan.steps)} users of {name} were not removed{others}. {first} Run `cohort end` again.",
                     key="cohort-end",
                     plan=end_view(self._get_end(plan.id)),
                 )

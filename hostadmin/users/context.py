@@ -77,6 +77,7 @@ class Context:
         self.places = places
         self.accounts = accounts
         self.clock = clock
+        self.stopping = threading.Event()  # set when the service is told to end: what has many steps begins no more of them
         self.classes = threading.Lock()  # whole classes are changed by one at a time; taken before every other lock
         self.numbers = threading.RLock()  # numbers are chosen and used by one at a time
         self._locks = [threading.RLock() for _ in range(LOCKS)]

@@ -19,7 +19,7 @@ from hostadmin.audit.journal import Entry, Target
 from hostadmin.core.clock import timestamp
 from hostadmin.core.errors import Conflict, Failed, HostadminError, NotFound
 from hostadmin.core.values import Actor, UserState
-from hostadmin.host.accounts import LOCKED, TOOLS_AT_ONCE
+from hostadmin.host.accounts import TOOLS_AT_ONCE
 from hostadmin.host.vault import Secrets
 from hostadmin.store import cohorts, facts, plans, users
 from hostadmin.store.cohorts import Cohort
@@ -29,7 +29,7 @@ from hostadmin.store.users import User
 from hostadmin.users.actual import differences, read_actual
 from hostadmin.users.applying import HASHES, OLD_HASHES, Applying
 from hostadmin.users.context import RULE, Context
-from hostadmin.users.lanes import carry_out
+from hostadmin.users.lanes import HALTS, STOPPING, carry_out
 from hostadmin.users.planning import ACTIONS, COHORT, CREATE, Draft, Ground, plan_roster
 from hostadmin.users.roster import Member, Roster, RosterRefused, parse
 from hostadmin.users.rosterproblems import Problem
@@ -243,7 +243,7 @@ class Rosters:
     def _forwards(self, actor: Actor, plan: Plan) -> Iterator[tuple[str, HostadminError | None]]:
         """Carry out what is left of a plan, in order; yield login and what went wrong.
 
-        Nothing more is begun once somebody else holds the account files.
+        Nothing more is begun once somebody else holds the account files, or the service ends.
         """
         left = [step for step in plan.steps if step.status != "done"]
         for action, group in groupby(left, key=lambda step: step.action):  # one kind after the other
@@ -255,15 +255,15 @@ class Rosters:
                 ended = list(self._in_lanes(self._applying.forward, actor, plan, steps))
                 yield from ended
                 found = {login: error for login, error in ended if error is not None}
-            if any(error.key == LOCKED for error in found.values()):
+            if any(error.key in HALTS for error in found.values()):
                 return
 
-    @staticmethod
     def _in_lanes(
-        act: Callable[[Actor, Plan, Step], HostadminError | None], actor: Actor, plan: Plan, steps: Sequence[Step]
+        self, act: Callable[[Actor, Plan, Step], HostadminError | None], actor: Actor, plan: Plan, steps: Sequence[Step]
     ) -> Iterator[tuple[str, HostadminError | None]]:
         """Carry out steps of different logins side by side, as many as the account tools allow."""
-        yield from zip((step.ref for step in steps), carry_out(partial(act, actor, plan), steps, TOOLS_AT_ONCE), strict=True)
+        found = carry_out(partial(act, actor, plan), steps, TOOLS_AT_ONCE, self._context.stopping)
+        yield from zip((step.ref for step in steps), found, strict=True)
 
     def undo(self, actor: Actor, plan_id: str) -> dict[str, Any]:
         """Take back all that a plan, and the cut-off ones that it continues, have done.
@@ -317,10 +317,14 @@ class Rosters:
         self._context.journal.outcome(intent, "error" if errors else "ok", detail=told)
         if errors:
             first = "; ".join(f"{login}: {error.message}" for login, error in list(errors.items())[:3])
-            left = Counter(step.status for step in self._get(plan.id).steps)["planned"]
-            others = f"{left} were not begun, the others are done" if left else "the others are done"
+            waiting = (
+                {step.ref for step in self._get(plan.id).steps if step.status == "planned"} if action is Action.ROSTER_APPLY else set()
+            )
+            waiting |= {login for login, error in errors.items() if error.key == STOPPING}
+            counts = {"failed": len(errors.keys() - waiting), "not begun": len(waiting)}
+            said = [f"{count} step{'s' if count > 1 else ''} {what}" for what, count in counts.items() if count]
             raise Failed(
-                f"{len(errors)} step{'s' if len(errors) > 1 else ''} failed, {others}: {first} What is left is in "
+                f"{', '.join(said)}, the others are done: {first} What is left is in "
                 f"`hostadmin roster plan` of the same file; `hostadmin roster apply` of it goes on, with --undo it is all taken back.",
                 key="roster-incomplete",
                 plan=view(self._get(plan.id)),

@@ -26,7 +26,7 @@ from tests.integration.classes import (
     students,
     write,
 )
-from tests.integration.stage import STATE
+from tests.integration.stage import STATE, until
 
 __all__ = ["before"]  # fixtures
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
@@ -86,7 +86,7 @@ def test_a_lock_that_stays_is_told_with_its_holder(trainer: Trainer, before: dic
         told = trainer.refused("roster", "apply", str(file), "--yes")
         assert time.monotonic() - started < 80, "it is waited for once, not once for every account"
         assert f"process {process.pid} (sleep) holds by /etc/passwd.lock" in told, told
-        assert "6 steps failed, 6 were not begun" in told
+        assert "6 steps failed, 6 steps not begun, the others are done" in told
     judge_same(applied)
     assert trainer.apply(file)["counts"] == {"create": 6, "change": 6}
 
@@ -202,3 +202,43 @@ def test_a_read_only_home(trainer: Trainer, before: dict[str, Any]) -> None:
         subprocess.run(["umount", "/home"], check=True)
     trainer.apply(file)
     judge_done(trainer, rows, "read")
+
+
+# -- the service is stopped -----------------------------------------------------------------------------------
+
+
+def managed(prefix: str) -> int:
+    """Return how many accounts with logins that begin so are on the host."""
+    return sum(line.startswith(prefix) for line in Path("/etc/passwd").read_text().splitlines())
+
+
+def test_a_stop_in_the_middle_is_told_and_gone_on_with(trainer: Trainer, before: dict[str, Any]) -> None:
+    """SIGTERM while a class is made, taken back, made, ended: what has begun is brought to its end, the rest waits for the next run."""
+    rows = students(130, prefix="mid")
+    file = write("middle.csv", as_csv(rows))
+    apply, undo, end = (
+        ("roster", "apply", str(file), "--yes"),
+        ("roster", "apply", str(file), "--undo", "--yes"),
+        ("cohort", "end", "middle", "--yes"),
+    )
+    for argv, is_under_way in (
+        (apply, lambda: managed("mid") > 0),
+        (undo, lambda: managed("mid") < 125),
+        (apply, lambda: managed("mid") > 0),
+        (end, lambda: managed("mid") < 125),
+    ):
+        log = len(trainer.hostadmin.log.read_text())
+        process = trainer.start(*argv)
+        until("some of it is done", is_under_way)
+        trainer.hostadmin.stop()
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 1, (argv, told)
+        assert "Not begun: hostadmin is being stopped." in told
+        assert 0 < managed("mid") < 130, argv
+        assert "Traceback" not in trainer.hostadmin.log.read_text()[log:]
+        assert trainer.hostadmin.rows("select * from audit_open") == []
+        trainer.hostadmin.start()
+        trainer.ok(*argv)
+        assert managed("mid") == (130 if argv is apply else 0)
+        assert is_clean()
+    judge_same(before)

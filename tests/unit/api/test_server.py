@@ -1,6 +1,7 @@
 """The API's socket: bound by us, open to all, nobody else's; crowds and silence end."""
 
 import asyncio
+import json
 import os
 import socket
 import stat
@@ -11,6 +12,7 @@ import pytest
 import uvicorn
 
 from hostadmin.api import server
+from hostadmin.api.application import Stopped
 from hostadmin.core.errors import Conflict
 from hostadmin.host.peers import Peer, Place
 from hostadmin.host.sockets import answers
@@ -165,3 +167,33 @@ def test_a_long_answer_is_waited_for(tmp_path, monkeypatch):
     path = str(tmp_path / "api.sock")
     monkeypatch.setattr(server, "SILENCE_SECONDS", 0.1)
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_who_still_waits_when_the_service_ends_is_told(begun):
+    """uvicorn cancels what takes too long; an answer that has begun is cut off, for it cannot be taken back."""
+    sent = []
+
+    async def work(_scope, _receive, send):
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    async def check():
+        task = asyncio.create_task(Stopped(work)({"type": "http"}, None, send))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await task
+
+    if begun:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(check())
+        assert len(sent) == 1
+    else:
+        asyncio.run(check())
+        assert sent[0]["status"] == 503
+        told = json.loads(sent[1]["body"])
+        assert (told["type"], "at its next start" in told["detail"]) == ("urn:hostadmin:stopping", True)

@@ -12,7 +12,7 @@ STEPS = [Step("change", f"u{n}", {}) for n in range(6)]
 
 def test_the_errors_come_in_the_order_of_the_steps() -> None:
     errors = {"u1": Failed("one"), "u4": Failed("four")}
-    assert carry_out(lambda step: errors.get(step.ref), STEPS, 3) == [errors.get(step.ref) for step in STEPS]
+    assert carry_out(lambda step: errors.get(step.ref), STEPS, 3, threading.Event()) == [errors.get(step.ref) for step in STEPS]
 
 
 def test_as_many_at_a_time_as_there_are_lanes() -> None:
@@ -21,7 +21,7 @@ def test_as_many_at_a_time_as_there_are_lanes() -> None:
     def meet(_step: Step) -> None:
         both.wait()
 
-    assert carry_out(meet, STEPS, 2) == [None] * 6
+    assert carry_out(meet, STEPS, 2, threading.Event()) == [None] * 6
 
 
 def test_nothing_is_begun_once_the_account_files_are_locked() -> None:
@@ -31,6 +31,19 @@ def test_nothing_is_begun_once_the_account_files_are_locked() -> None:
         begun.append(step.ref)
         return Failed("held", key=LOCKED) if step.ref == "u2" else None
 
-    found = carry_out(act, STEPS, 1)
+    found = carry_out(act, STEPS, 1, threading.Event())
     assert begun == ["u0", "u1", "u2"]
     assert [error.message if error else None for error in found] == [None, None, "held", "held", "held", "held"]
+
+
+def test_nothing_more_is_begun_while_the_service_ends() -> None:
+    begun, stopping = [], threading.Event()
+
+    def act(step: Step) -> None:
+        begun.append(step.ref)
+        if step.ref == "u2":
+            stopping.set()
+
+    found = carry_out(act, STEPS, 1, stopping)
+    assert begun == ["u0", "u1", "u2"]
+    assert [error.key if error else None for error in found] == [None, None, None, "stopping", "stopping", "stopping"]
