@@ -59,6 +59,7 @@ class Stopped:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; answer it if nothing has been answered when its task is cancelled."""
         begun = False
 
         async def watch(message: Message) -> None:
