@@ -34,7 +34,7 @@ class Booted:
         assert self._process.stdout is not None
         init = self._process.stdout.readline().strip()
         assert init, Path("/mnt/systemd.log").read_text()
-        self.within = ["nsenter", "-t", init, "--pid", "--mount", "--cgroup", "--"]
+        self.within = ["nsenter", "-t", init, "--pid", "--mount", "--root", "--cgroup", "--"]
 
     def end(self) -> None:
         """Let all of it go."""
