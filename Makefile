@@ -14,7 +14,9 @@ $(STAMP): requirements-dev.lock pyproject.toml tools/setup
 run: setup
 	tools/run
 
-test: setup check
+test: setup
+	tools/packages test
+	$(MAKE) check
 	tools/test
 
 check: setup

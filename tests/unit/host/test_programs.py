@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -62,19 +64,21 @@ def starter(program: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code])
 
 
-def children_of(pid: int) -> list[int]:
-    """Return the children of a process, once there are any."""
-    for _ in range(500):
-        found = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()
-        if found:
-            return [int(n) for n in found]
+def sleeper_of(pid: int) -> int:
+    """Return the child of a process, once it has become ``sleep``."""
+    for _ in range(3000):
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+                if name == "sleep" and int(rest.split()[1]) == pid:
+                    return int(stat.parent.name)
         time.sleep(0.02)
     raise AssertionError("no child")
 
 
 def test_a_program_of_a_living_run_is_no_orphan() -> None:
     process = starter("exec sleep 60")
-    child = children_of(process.pid)[0]
+    child = sleeper_of(process.pid)
     assert child not in programs.orphans()
     process.kill()
     process.wait()
@@ -83,7 +87,7 @@ def test_a_program_of_a_living_run_is_no_orphan() -> None:
 
 def test_what_a_dead_run_has_left_is_killed() -> None:
     process = starter("exec sleep 60")
-    child = children_of(process.pid)[0]
+    child = sleeper_of(process.pid)
     process.kill()
     process.wait()
     assert child in programs.orphans()
@@ -95,7 +99,7 @@ def test_what_a_dead_run_has_left_is_killed() -> None:
 def test_what_writes_the_account_files_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "PATIENT", ("sleep",))
     process = starter("exec sleep 2")
-    children_of(process.pid)
+    sleeper_of(process.pid)
     process.kill()
     process.wait()
     started = time.monotonic()
@@ -106,7 +110,7 @@ def test_what_writes_the_account_files_is_waited_for(monkeypatch: pytest.MonkeyP
 def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "PATIENT", ("sleep",))
     process = starter("exec sleep 60")
-    children_of(process.pid)
+    sleeper_of(process.pid)
     process.kill()
     process.wait()
     started = time.monotonic()
