@@ -107,6 +107,16 @@ def test_the_unit_is_as_systemd_wants_it(host: Booted) -> None:
     assert "FAIL" not in host.hostadmin("doctor")
 
 
+def test_make_run_beside_the_unit_is_refused_and_changes_nothing(host: Booted) -> None:
+    """The service's socket and login script stay as they are."""
+    script = Path("/etc/profile.d/hostadmin.sh").read_text()
+    refused = host.run("sh", "-c", f"cd {ROOT} && tools/run")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "systemctl stop hostadmin" in refused.stderr
+    assert host.run(*ping()).returncode == 0
+    assert Path("/etc/profile.d/hostadmin.sh").read_text() == script
+
+
 @pytest.mark.parametrize("how", [("restart",), ("stop", "start"), ("kill --signal=KILL",)], ids=lambda how: " and ".join(how))
 def test_cards_wait_while_the_service_is_started_anew(host: Booted, how: tuple[str, ...]) -> None:
     """New passwords wait in memory for their cards until the host is started anew, not only the service."""
