@@ -141,6 +141,7 @@ class Attacker:
     def __init__(self, login: str, socket: str, seed: str, workers: int) -> None:
         self._pipe, theirs = Pipe()
         account = pwd.getpwnam(login)
+        generator = Generator(seed)  # reads files that may be root's only
         self.pid = os.fork()
         if self.pid == 0:
             self._pipe.close()
@@ -148,7 +149,7 @@ class Attacker:
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
             try:
-                _serve(theirs, Generator(seed), socket, workers)
+                _serve(theirs, generator, socket, workers)
             except EOFError:
                 os._exit(0)
             except BaseException:

@@ -306,14 +306,14 @@ AFTERNOON: Final = (
             Step(
                 "docker-compose up -d",
                 shows=(
-                    'Creating network "%me%app_default" with the default driver',
-                    r"Creating %me%dbc1 +\.\.\. done",
-                    r"Creating %me%webc1 +\.\.\. done",
+                    r'(Creating network "%me%app_default" with the default driver|Network %me%app_default +Created)',
+                    r"(Creating %me%dbc1 +\.\.\. done|Container %me%dbc1 +Started)",
+                    r"(Creating %me%webc1 +\.\.\. done|Container %me%webc1 +Started)",
                 ),
             ),
             Step(
                 "docker-compose ps",
-                shows=(r"^%me%dbc1 +docker-entrypoint.sh --def.* Up +3306/tcp", r"^%me%webc1 .* Up +0\.0\.0\.0:123%n%->8080/tcp"),
+                shows=(r"^%me%dbc1 .*docker-entrypoint.s.* Up .*3306/tcp", r"^%me%webc1 .* Up .*0\.0\.0\.0:123%n%->8080/tcp"),
             ),
             Step("busybox wget -qO- http://127.0.0.1:123%n%/", shows=("Adminer",), by="trainer", within=10),
             Step("docker-compose exec %me%webapp sh", inside=(Line("ping -c 1 %me%db", shows=(" 0% packet loss",)),), code=None),
@@ -326,11 +326,11 @@ AFTERNOON: Final = (
             Step(
                 "docker-compose down",
                 shows=(
-                    r"Stopping %me%webc1 +\.\.\. done",
-                    r"Stopping %me%dbc1 +\.\.\. done",
-                    r"Removing %me%webc1 +\.\.\. done",
-                    r"Removing %me%dbc1 +\.\.\. done",
-                    "Removing network %me%app_default",
+                    r"(Stopping %me%webc1 +\.\.\. done|Container %me%webc1 +(Stopped|Removed))",
+                    r"(Stopping %me%dbc1 +\.\.\. done|Container %me%dbc1 +(Stopped|Removed))",
+                    r"(Removing %me%webc1 +\.\.\. done|Container %me%webc1 +Removed)",
+                    r"(Removing %me%dbc1 +\.\.\. done|Container %me%dbc1 +Removed)",
+                    "(Removing network %me%app_default|Network %me%app_default +Removed)",
                 ),
             ),
             Step("docker network ls", shows=(r"%me%br1",), hides=("%me%app_default",)),
