@@ -1,13 +1,16 @@
 """A process of the service that works on a reset and may be killed at any step.
 
 With a file of labels it kills itself with -9 at the first step whose label is not in there, having written it down: run
-again and again it is killed at each step once. It is a fork of the test: a start of the service takes a second.
+again and again it is killed at each step once. It is a fork of the test, since a start of the service takes a second; beside
+other threads of the test a program of its own, for a fork would inherit locks that they hold (of SQLite, of logging).
 """
 
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import traceback
@@ -22,6 +25,7 @@ from hostadmin.host import volumedata
 from hostadmin.settings import load
 from hostadmin.store import users
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 ADMIN: Final = Actor(type="unix", via="test", login="root", uid=0, admin=True)
 CHANGES: Final = (
     *("stop_container", "start_container", "pause_container", "unpause_container", "create_container", "commit_container"),
@@ -118,22 +122,37 @@ def act(app: App, verb: str, argument: str) -> Any:
 def work(config: Path, verb: str, argument: str, seen: Path | None = None) -> Any:
     """Let a process of the service work on resets; return what it says, ``None`` if it was killed."""
     with tempfile.NamedTemporaryFile() as answer:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                answer.write(json.dumps(_work(config, verb, argument, seen)).encode())
-                answer.flush()
-            except BaseException:
-                answer.write(json.dumps({"broken": traceback.format_exc()}).encode())
-                answer.flush()
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        if os.WIFSIGNALED(status):
-            assert os.WTERMSIG(status) == signal.SIGKILL
+        ended = (_fork if threading.active_count() == 1 else _start)(Path(answer.name), config, verb, argument, seen)
+        if ended:
+            assert ended == -signal.SIGKILL
             return None
         found = json.loads(Path(answer.name).read_text())
     assert not isinstance(found, dict) or "broken" not in found, found["broken"]
     return found
+
+
+def _fork(*order: Any) -> int:
+    """Do it in a fork; return its exit code, negative for a signal."""
+    pid = os.fork()
+    if pid == 0:
+        _answer(*order)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _start(answer: Path, config: Path, verb: str, argument: str, seen: Path | None) -> int:
+    """Do it in a program of its own; return its exit code, negative for a signal."""
+    argv = [str(answer), str(config), verb, argument, *([str(seen)] if seen else [])]
+    return subprocess.run([sys.executable, "-m", "tests.integration.resetting", *argv], cwd=ROOT, check=False).returncode
+
+
+def _answer(answer: Path, config: Path, verb: str, argument: str, seen: Path | None) -> None:
+    """Do it, and write down what comes of it."""
+    try:
+        found = _work(config, verb, argument, seen)
+    except BaseException:
+        found = {"broken": traceback.format_exc()}
+    answer.write_text(json.dumps(found))
 
 
 def _work(config: Path, verb: str, argument: str, seen: Path | None) -> Any:
@@ -149,3 +168,8 @@ def _work(config: Path, verb: str, argument: str, seen: Path | None) -> Any:
         return {"error": error.message, "key": error.key}
     finally:
         app.database.close()
+
+
+if __name__ == "__main__":
+    place, settings, *order = sys.argv[1:]
+    _answer(Path(place), Path(settings), order[0], order[1], Path(order[2]) if order[2:] else None)
