@@ -40,7 +40,7 @@ def carry_out(act: Act, steps: Sequence[Step], lanes: int, stopping: threading.E
         if halted:
             return halted[0]
         error = act(step)
-        if error is not None and error.key in HALTS:
+        if error is not None and error.key == LOCKED:
             halted.append(error)
         return error
 

@@ -89,7 +89,7 @@ def test_a_stopped_passwd_does_not_hold_the_account_files(world: World, leaver: 
         world.ok("POST", "users/dev/lock")
         world.ok("POST", "users/dev/unlock")
         world.ok("POST", f"users/{leaver}/lock")
-        assert time.monotonic() - begun < 120
+        assert time.monotonic() - begun < 40
         assert shadow_line(leaver)[1].startswith("!")
         assert commands_of(pwd.getpwnam(leaver).pw_uid) == []
     finally:
@@ -236,7 +236,7 @@ def test_a_home_full_of_traps_is_measured_archived_and_removed(world: World, lea
     begun = time.monotonic()
     assert world.ok("GET", f"cohorts/{leaver}")["students"][0]["disk"] < 100 << 20
     done = world.ok("DELETE", f"users/{leaver}")
-    assert time.monotonic() - begun < 100
+    assert time.monotonic() - begun < 30
     assert not os.path.lexists(f"/home/{leaver}")
     assert owned("/etc", "/home/dev").keys() == before.keys()
     assert not list(Path("/").glob("pwned")) + list(Path("/home").glob("pwned"))

@@ -69,7 +69,7 @@ def test_a_kept_connection_survives_a_restart(stage: tuple[Engine, Hostadmin]) -
     code, _, value = ask(ME, "POST", "/v1.41/volumes/create", {"Name": "devnever"})
     assert code == 503
     assert value["message"].startswith("hostadmin: the Docker Engine does not answer now")
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 25
     engine.start()
     assert status() == 200
     connection.close()
@@ -135,7 +135,7 @@ def test_an_engine_that_hangs(stage: tuple[Engine, Hostadmin]) -> None:
         ]
         assert ask(ME, "GET", "/v1.41/plugins")[0] == 200, "what needs no engine is answered"
         assert ask(ME, "POST", "/v1.41/swarm/init", {})[0] == 503
-        until("the pings have ended", lambda: {f"ping{n}" for n in range(3)} <= set(found))
+        until("the pings have ended", lambda: {f"ping{n}" for n in range(3)} <= set(found), 25)
         assert {found[f"ping{n}"][0] for n in range(3)} == {504}
         assert "list" not in found, "what is asked of the engine waits for the engine"
     for thread in waiting:

@@ -100,6 +100,7 @@ def test_it_ends_within_seconds(hostadmin: Hostadmin, number: int) -> None:
     assert hostadmin.process.wait(60) == 0
     assert time.monotonic() - begun < 60
     assert not any(runs(pid) for pid in parts)
+    assert not [path for path in (GUARD_SOCKET, API_SOCKET) if os.path.lexists(path)], "ended in order, not killed"
     assert follower.wait(60) == 1
     assert hostadmin.rows("select count(*) from audit_open") == [(0,)]
     hostadmin.process = None
@@ -125,7 +126,7 @@ def test_a_killed_one_is_started_again_and_the_other_never_notices(hostadmin: Ho
         kept = hostadmin.part(other)
         for _ in range(3):
             old = hostadmin.kill(part)
-            until(f"a new {part}", lambda old=old: hostadmin.part(part) not in (0, old))
+            until(f"a new {part}", lambda old=old: hostadmin.part(part) not in (0, old), 3)
             time.sleep(1.2)  # else it would count as one that cannot live
         hostadmin.wait()
         assert hostadmin.part(other) == kept

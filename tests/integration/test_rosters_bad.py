@@ -185,7 +185,7 @@ def test_too_large_is_told_quickly(trainer: Trainer) -> None:
     judge_refusal(trainer, big, ["Refused roster big.csv", str(big.stat().st_size), "1048576"])
     many = write("many.csv", "login\n" + "".join(f"u{n:05}\n" for n in range(2001)))
     judge_refusal(trainer, many, ["more than 2000 rows"])
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 30
 
 
 def test_all_problems_at_once(trainer: Trainer) -> None:

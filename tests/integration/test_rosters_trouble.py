@@ -84,7 +84,7 @@ def test_a_lock_that_stays_is_told_with_its_holder(trainer: Trainer, before: dic
     with holder("/etc/passwd.lock") as process:
         started = time.monotonic()
         told = trainer.refused("roster", "apply", str(file), "--yes")
-        assert time.monotonic() - started < 80, "it is waited for once, not once for every account"
+        assert time.monotonic() - started < 40, "it is waited for once, not once for every account"
         assert f"process {process.pid} (sleep) holds by /etc/passwd.lock" in told, told
         assert "6 steps failed, 6 steps not begun, the others are done" in told
     judge_same(applied)

@@ -59,7 +59,7 @@ def remove_alice() -> None:
     subprocess.run([HOSTADMIN, "user", "remove", "alice", "--yes", "--no-archive"], check=True, capture_output=True, timeout=60)
 
 
-def judge_works(run: Run) -> None:
+def judge_works() -> None:
     """What is said to be typed next works, and the guard is what a person reaches without knowing of it."""
     for argv, stdin in ((["user", "add", "alice", "--docker"], ""), (["user", "passwd", "alice", "--password-stdin"], f"{PASSWORD}\n")):
         done = subprocess.run([HOSTADMIN, *argv], input=stdin, capture_output=True, text=True, check=False, timeout=60)
@@ -79,7 +79,7 @@ def test_beside_an_engine(runs: list[Run]) -> None:
         os.chmod(USUAL, 0o666)
         runs.append(Run())
         assert stat.S_IMODE(os.stat(USUAL).st_mode) == 0o600
-        judge_works(runs[0])
+        judge_works()
         assert typed("echo $DOCKER_HOST").stdout == "unix:///run/hostadmin/docker.sock\n"
         assert typed(f"DOCKER_HOST=unix://{USUAL} docker ps").returncode == 1
         remove_alice()
@@ -96,7 +96,7 @@ def test_from_nothing(runs: list[Run]) -> None:
     for _ in range(2):
         run = Run()
         runs.append(run)
-        judge_works(run)
+        judge_works()
         assert typed("echo ${DOCKER_HOST-none}").stdout == "none\n"
         remove_alice()
         run.end()

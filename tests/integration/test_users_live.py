@@ -86,7 +86,7 @@ def test_streams_end_at_once_and_containers_by_profile(stage: tuple[Engine, Host
         stream.wait(60)
     spent = time.monotonic() - begun
     assert end.wait(30) == 0
-    assert spent < 20, f"{spent:.1f} s, the start of the command included"
+    assert spent < 10, f"{spent:.1f} s, the start of the command included"
     refused = student.docker("ps")
     assert refused.returncode == 1
     assert word in refused.stderr
@@ -103,17 +103,18 @@ def test_the_last_day_is_over(stage: tuple[Engine, Hostadmin], student: Student)
     engine, hostadmin = stage
     logs = student.start("logs", "-f", "one")
     sleeper = subprocess.Popen(["setsid", "sleep", "600"], user="ashu")
-    set_in_ledger(hostadmin, "ashu", expires=YESTERDAY)
-    assert logs.wait(20) != 0  # the guard's doing: the service looks once a minute
+    with hostadmin.standing_still():  # it is the guard's doing
+        set_in_ledger(hostadmin, "ashu", expires=YESTERDAY)
+        assert logs.wait(60) != 0
     assert f"expired after {YESTERDAY}" in student.docker("ps").stderr
     hostadmin.kill("service")
     hostadmin.wait()
     begun = time.monotonic()
     until(
-        "the service has ended it", lambda: hostadmin.ask("user", "show", "ashu")["state"] == "expired" and sleeper.poll() is not None, 90
+        "the service has ended it", lambda: hostadmin.ask("user", "show", "ashu")["state"] == "expired" and sleeper.poll() is not None, 60
     )
     until("containers too", lambda: running(engine) == set())
-    assert time.monotonic() - begun < 120
+    assert time.monotonic() - begun < 60
     newest = max((r for r in hostadmin.ask("audit", "list", "--action", "user.expire")), key=lambda r: r["seq"])
     assert (newest["stage"] in ("outcome", "recovered"), newest["actor"]["type"]) == (True, "scheduler")
     assert hostadmin.run("user", "set", "ashu", "--expires", "2099-01-01").returncode == 0

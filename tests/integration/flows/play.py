@@ -87,7 +87,7 @@ class Door:
                     terminal.press(line.press)
                 else:
                     shown += terminal.say(line.typed, line.until, patience=PATIENCE)
-            answer = terminal.finish(patience=15)
+            answer = terminal.finish(patience=PATIENCE)
             shown += answer.output
             for line in step.talk:  # the terminal's echo comes before or after the program's own
                 shown = shown.replace(f"{line.typed}\n", "") if line.typed else shown
